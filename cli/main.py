@@ -1,0 +1,61 @@
+"""The ``zoo`` command: finds the commands, and turns errors into messages in one place."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pkgutil
+import sys
+
+import typer
+
+import cli.commands
+
+app = typer.Typer(
+    name="zoo",
+    help="Fine-tune image models on your own pictures, and learn why it does not work: the data or the algorithm.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def _root() -> None:
+    """Keeps ``zoo`` a group of commands, however few there are."""
+
+
+def _add_commands() -> None:
+    """Every module of ``cli.commands`` is a command: its function ``command``, under the module's name."""
+    for module in pkgutil.iter_modules(cli.commands.__path__):
+        name = module.name.rstrip("_").replace("_", "-")
+        app.command(name=name, no_args_is_help=False)(importlib.import_module(f"cli.commands.{module.name}").command)
+
+
+def main() -> None:
+    """Run ``zoo``. Exit status 1 for an error, 2 for wrong usage, 130 after Ctrl-C."""
+    _add_commands()
+    sys.exit(_run())
+
+
+def _run() -> int:
+    try:
+        status = app(standalone_mode=True)
+    except KeyboardInterrupt:
+        print("\nStopped.", file=sys.stderr)  # noqa: T201
+        return 130
+    except BrokenPipeError:  # `zoo list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        from zoo.errors import OptionError, ZooError
+
+        if not isinstance(error, ZooError):
+            raise
+        print(f"Error: {error.what}", file=sys.stderr)  # noqa: T201
+        if error.remedy:
+            print(f"       {error.remedy}", file=sys.stderr)  # noqa: T201
+        return 2 if isinstance(error, OptionError) else 1
+    return int(status or 0)

@@ -1,0 +1,54 @@
+"""What a check is. A new check is one new file in ``diagnose/checks`` (data) or ``diagnose/probes`` (algorithm)."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from enum import StrEnum
+from typing import ClassVar, Generic, Literal, TypeVar
+
+from diagnose.findings import Finding, Side
+from zoo.registry import Registry
+
+C = TypeVar("C", contravariant=True)
+Cost = Literal["instant", "forward", "train"]
+
+
+class Need(StrEnum):
+    """What a check cannot do without; each value names the flag that provides it."""
+
+    DATA = "DATA"
+    SPLITS = "given splits"
+    PREDICTIONS = "--predictions"
+    LOG = "--log"
+    CHECKPOINT = "--checkpoint"
+    ALGORITHM = "--algorithm"
+    COMMAND = "--command"
+
+
+class Check(ABC, Generic[C]):
+    """A frozen dataclass of its thresholds, with one method.
+
+    The class's docstring is what ``zoo checks NAME`` prints. It has the sections: what it does, why it is bad,
+    known problems, remedy, references.
+
+    Attributes:
+        name: What ``zoo checks`` lists.
+        side: The half its causes belong to.
+        causes: Published names of the causes that it may report.
+        needs: What must be at hand; where something is missing the causes are listed as not tested.
+        cost: Instant (statistics and features at hand), forward (runs a model), train (fits something large).
+    """
+
+    name: ClassVar[str]
+    side: ClassVar[Side]
+    causes: ClassVar[tuple[str, ...]]
+    needs: ClassVar[frozenset[Need]] = frozenset({Need.DATA})
+    cost: ClassVar[Cost] = "instant"
+
+    @abstractmethod
+    def run(self, context: C) -> list[Finding]:
+        """Look, and say what was found: one finding for every cause that applies, also where nothing is wrong."""
+
+
+DATA_CHECKS: Registry[type[Check[object]]] = Registry("check", package="diagnose.checks")
+ALGORITHM_CHECKS: Registry[type[Check[object]]] = Registry("check", package="diagnose.probes")

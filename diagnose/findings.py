@@ -1,0 +1,186 @@
+"""What a diagnosis is made of. Data only: nothing here computes or prints."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Side(StrEnum):
+    """Which half of the experiment a cause belongs to."""
+
+    DATA = "data"
+    ALGORITHM = "algorithm"
+
+
+class Outcome(StrEnum):
+    """What a check found.
+
+    ``REVIEW`` is a remark: worth a look, shown below the causes, never a reason for a verdict.
+    """
+
+    PASS = "pass"
+    FAIL = "fail"
+    REVIEW = "review"
+    NOT_APPLICABLE = "not-applicable"
+
+
+class Kind(StrEnum):
+    """How strong evidence is: the cause was taken away and the accuracy compared, or something was only seen."""
+
+    INTERVENTION = "intervention"
+    OBSERVATION = "observation"
+
+
+class Conclusion(StrEnum):
+    """The five answers."""
+
+    DATA = "data"
+    ALGORITHM = "algorithm"
+    BOTH = "both"
+    NOTHING = "nothing"
+    UNDETERMINED = "undetermined"
+
+
+class Strength(StrEnum):
+    """Conclusive: an intervention shows it. Suggestive: an observation does. None: neither."""
+
+    CONCLUSIVE = "conclusive"
+    SUGGESTIVE = "suggestive"
+    NONE = "none"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Estimate:
+    """A figure with its 95 % interval, both in the same unit (accuracies as fractions, points as fractions too)."""
+
+    value: float
+    interval: tuple[float, float]
+
+    def __sub__(self, other: Estimate) -> Estimate:
+        """The difference of two independent estimates; the interval by the square-and-add rule (Newcombe 1998)."""
+        value = self.value - other.value
+        low = ((self.value - self.interval[0]) ** 2 + (other.interval[1] - other.value) ** 2) ** 0.5
+        high = ((self.interval[1] - self.value) ** 2 + (other.value - other.interval[0]) ** 2) ** 0.5
+        return Estimate(value=value, interval=(value - low, value + high))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evidence:
+    """One measured number behind a finding, beside what it is compared with."""
+
+    statistic: str
+    value: float
+    unit: str = ""
+    reference: float | None = None
+    interval: tuple[float, float] | None = None
+    sample_size: int | None = None
+    kind: Kind = Kind.OBSERVATION
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Example:
+    """One image that shows a finding: ``note`` is what to look at, ``related`` are paths it belongs with."""
+
+    path: str
+    note: str = ""
+    suggestion: str | None = None
+    score: float | None = None
+    related: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What one check says of one cause.
+
+    Attributes:
+        check: Name of the check.
+        cause: The cause's published name (``label-noise``, ``learning-rate``, ...).
+        side: The half it belongs to.
+        outcome: Fail, remark, pass or not applicable.
+        message: One or two sentences for a person.
+        remedy: The command or the edit that mends it; empty where nothing is wrong.
+        evidence: The numbers.
+        examples: Images that show it, most telling first.
+        points: Accuracy that an intervention won back, as a fraction with its interval; ``None`` where none was made.
+    """
+
+    check: str
+    cause: str
+    side: Side
+    outcome: Outcome
+    message: str
+    remedy: str = ""
+    evidence: tuple[Evidence, ...] = ()
+    examples: tuple[Example, ...] = ()
+    points: Estimate | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckFailure:
+    """A check that crashed. Reported; never evidence; never stops the rest."""
+
+    check: str
+    error: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Control:
+    """One cell of the experiment: an accuracy that was measured, and how.
+
+    Attributes:
+        name: ``positive-control``, ``reference``, ``shuffled-labels``, ``random-resplit``, ``majority``, ...
+        accuracy: Held-out accuracy with its interval.
+        seeds: Repeats behind it.
+        seconds: What it cost.
+        detail: What was trained, in a few words ("probe on efficientnet_lite0").
+    """
+
+    name: str
+    accuracy: Estimate
+    seeds: int = 1
+    seconds: float = 0.0
+    detail: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotTested:
+    """A cause that could not be tested, and what would test it (a flag, an experiment and its cost)."""
+
+    name: str
+    needs: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """The answer.
+
+    Attributes:
+        conclusion: One of the five answers.
+        strength: How it is known.
+        summary: The first line a person reads.
+        target: The accuracy asked for, where one was.
+        ceiling: What this data allows.
+        yours: What the person's own algorithm reaches, where known.
+        causes: Failed findings, most likely first.
+        remarks: Worth a look; never a reason for the verdict.
+        passed: Names of the checks that found nothing.
+        controls: The cells of the experiment.
+        not_tested: What the missing rungs leave open.
+        failures: Checks that crashed.
+        seconds: What the whole diagnosis took.
+    """
+
+    conclusion: Conclusion
+    strength: Strength
+    summary: str
+    target: float | None = None
+    ceiling: Estimate | None = None
+    yours: Estimate | None = None
+    causes: tuple[Finding, ...] = ()
+    remarks: tuple[Finding, ...] = ()
+    passed: tuple[str, ...] = ()
+    controls: tuple[Control, ...] = ()
+    not_tested: tuple[NotTested, ...] = ()
+    failures: tuple[CheckFailure, ...] = ()
+    seconds: float = 0.0

@@ -1,0 +1,1 @@
+"""Heatmaps that carry their own score."""

@@ -1,0 +1,1 @@
+"""Model families of our own and bundled ones: one file each."""

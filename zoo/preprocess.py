@@ -1,0 +1,67 @@
+"""How a model wants its images: geometry on the CPU as uint8, normalisation on the device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+
+Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
+_RESAMPLING = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preprocess:
+    """Evaluation transform of a pretrained model: resize the short side, crop the centre, scale, normalise.
+
+    Attributes:
+        size: Height and width of the model's input, pixels.
+        mean: Per channel, in units of pixel / 255.
+        std: Per channel, in units of pixel / 255.
+        interpolation: Filter of the resize.
+        crop_pct: Share of the resized short side that the crop keeps, in (0, 1].
+    """
+
+    size: tuple[int, int] = (224, 224)
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    interpolation: Interpolation = "bicubic"
+    crop_pct: float = 0.875
+
+    @property
+    def channels(self) -> int:
+        """Channels of the model's input: 3, or 1 for grey models such as LeNet-5."""
+        return len(self.mean)
+
+    def pixels(self, image: Image.Image) -> npt.NDArray[np.uint8]:
+        """Resize and crop an RGB image to ``(height, width, channels)``, uint8."""
+        height, width = self.size
+        scale = max(height / self.crop_pct / image.height, width / self.crop_pct / image.width)
+        resized = (max(width, round(image.width * scale)), max(height, round(image.height * scale)))
+        left, top = round((resized[0] - width) / 2), round((resized[1] - height) / 2)
+        # One filter pass over only the part of the photograph that the crop keeps.
+        box = (left / resized[0] * image.width, top / resized[1] * image.height)
+        far = ((left + width) / resized[0] * image.width, (top + height) / resized[1] * image.height)
+        if self.channels == 1:
+            image = image.convert("L")
+        filter_ = _RESAMPLING[self.interpolation]
+        cropped = image.resize((width, height), filter_, box=(*box, *far))
+        return np.asarray(cropped, dtype=np.uint8).reshape(height, width, self.channels)
+
+    def normalise(self, pixels: torch.Tensor, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+        """``(n, height, width, channels)`` uint8 to a normalised ``(n, channels, height, width)`` batch.
+
+        The result is in ``channels_last`` memory format, on the device of ``pixels``.
+        """
+        mean = torch.tensor(self.mean, device=pixels.device) * 255
+        std = torch.tensor(self.std, device=pixels.device) * 255
+        return ((pixels - mean) / std).to(dtype).permute(0, 3, 1, 2)

@@ -1,0 +1,1 @@
+"""The ways to fine-tune: one file each."""
