@@ -9,7 +9,7 @@ from typing import ClassVar, Generic, Literal, TypeVar
 from diagnose.findings import Finding, Side
 from zoo.registry import Registry
 
-C = TypeVar("C", contravariant=True)
+C_contra = TypeVar("C_contra", contravariant=True)
 Cost = Literal["instant", "forward", "train"]
 
 
@@ -25,7 +25,7 @@ class Need(StrEnum):
     COMMAND = "--command"
 
 
-class Check(ABC, Generic[C]):
+class Check(ABC, Generic[C_contra]):
     """A frozen dataclass of its thresholds, with one method.
 
     The class's docstring is what ``zoo checks NAME`` prints. It has the sections: what it does, why it is bad,
@@ -46,7 +46,7 @@ class Check(ABC, Generic[C]):
     cost: ClassVar[Cost] = "instant"
 
     @abstractmethod
-    def run(self, context: C) -> list[Finding]:
+    def run(self, context: C_contra) -> list[Finding]:
         """Look, and say what was found: one finding for every cause that applies, also where nothing is wrong."""
 
 
