@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import importlib.util
 import pkgutil
 from collections.abc import Callable, Iterator, Mapping
 from typing import Generic, TypeVar
@@ -14,7 +15,9 @@ T = TypeVar("T")
 
 
 class Registry(Mapping[str, T], Generic[T]):
-    """A mapping that fills itself from the modules of one package, at its first use.
+    """A mapping that fills itself from the modules of one package, when it is used.
+
+    A name is looked for first in the module of that name, so that one entry can be had without importing the others.
 
     Args:
         kind: What the entries are, in the singular; used in error messages ("recipe").
@@ -46,8 +49,15 @@ class Registry(Mapping[str, T], Generic[T]):
         for module in pkgutil.iter_modules(package.__path__):
             importlib.import_module(f"{self._package}.{module.name}")
 
+    def _import_namesake(self, name: str) -> None:
+        module = f"{self._package}.{name.replace('-', '_')}"
+        if name.replace("-", "_").isidentifier() and importlib.util.find_spec(module):
+            importlib.import_module(module)
+
     def __getitem__(self, name: str) -> T:
-        self._discover()
+        self._import_namesake(name)
+        if name not in self._entries:
+            self._discover()
         try:
             return self._entries[name]
         except KeyError:

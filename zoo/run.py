@@ -1,18 +1,21 @@
 """The run folder: a contract. Whatever comes after a fine-tuning reads only this.
 
-    config.yaml   what was asked for and what was chosen        env.json    where it ran
-    data.json     every image: split, label; what was skipped   metrics.csv one row an epoch
-    weights/{best,last}.safetensors                             predictions-<split>.csv
-    state/        what `zoo resume` needs                       log.txt, plots/, report.html, README.md
+config.yaml   what was asked for and what was chosen        env.json    where it ran
+data.json     every image: split, label; what was skipped   metrics.csv one row an epoch
+weights/{best,last}.safetensors                             predictions-<split>.csv
+state/        what `zoo resume` needs                       log.txt, plots/, report.html, README.md
 """
 
 from __future__ import annotations
 
+import errno
 import importlib.metadata
 import json
 import os
 import platform
 import re
+import shutil
+import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -141,16 +144,35 @@ class Run:
     def create(cls, config: RunConfig, dataset: Dataset, *, out: Path | None) -> Run:
         """Make a new folder: ``out``, or the next free number under ``runs/``. No two runs ever share one.
 
+        The folder appears complete, in one step.
+
         Raises:
             OptionError: ``out`` exists and is not empty.
             StorageError: The folder cannot be made.
         """
-        path = _claim(out) if out else _claim_next(Path("runs"), f"{_slug(config.model)}-{_slug(dataset.name)}")
-        run = cls(path.resolve(), config)
-        write_json(run.path / "env.json", _environment())
-        run.write_dataset(dataset)
-        write_text(run.path / "config.yaml", config.to_yaml())
+        parent = out.absolute().parent if out else Path("runs").absolute()
+        try:
+            parent.mkdir(parents=True, exist_ok=True)
+            draft = Path(tempfile.mkdtemp(dir=parent, prefix=".new-run-"))
+        except OSError as error:
+            raise storage_error(error, parent) from error
+        try:
+            run = cls(draft, config)
+            (draft / "state").mkdir()
+            write_json(draft / "env.json", _environment())
+            run.write_dataset(dataset)
+            run.write_config(config)
+            draft.chmod(0o755)
+            run.path = _claim(draft, out) if out else _claim_next(draft, f"{_slug(config.model)}-{_slug(dataset.name)}")
+        except BaseException:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise
         return run
+
+    def write_config(self, config: RunConfig) -> None:
+        """Replace ``config.yaml``."""
+        self.config = config
+        write_text(self.path / "config.yaml", config.to_yaml())
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -211,7 +233,9 @@ class Run:
                 skipped=skipped, given_splits=plain["given_splits"], warnings=tuple(plain["warnings"]),
             )  # fmt: skip
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise RunError(f"{self.path / 'data.json'} is missing or damaged ({error}).", remedy="Make the run again.") from error
+            raise RunError(
+                f"{self.path / 'data.json'} is missing or damaged ({error}).", remedy="Make the run again."
+            ) from error
 
     def write_dataset(self, dataset: Dataset) -> None:
         """Write ``data.json``: every image with its label, split and group, the class order, what was skipped."""
@@ -234,7 +258,9 @@ class Run:
         """
         path = self.path / f"predictions-{split}.csv"
         if not path.exists():
-            raise RunError(f"{self.path} has no predictions for {split!r}.", remedy=f"Finish it: zoo resume {self.path}")
+            raise RunError(
+                f"{self.path} has no predictions for {split!r}.", remedy=f"Finish it: zoo resume {self.path}"
+            )
         try:
             return Predictions.read(path)
         except DataError as error:
@@ -251,11 +277,12 @@ class Run:
         Raises:
             RunError: Another process has it.
         """
-        (self.path / "state").mkdir(exist_ok=True)
         try:
             self.lock.acquire()
         except Timeout:
-            raise RunError(f"Another process is training in {self.path}.", remedy="Wait for it, or stop it first.") from None
+            raise RunError(
+                f"Another process is training in {self.path}.", remedy="Wait for it, or stop it first."
+            ) from None
 
     def log(self, line: str) -> None:
         """Append one line to ``log.txt``."""
@@ -266,39 +293,34 @@ class Run:
             raise storage_error(error, self.path / "log.txt") from error
 
 
-def _claim(path: Path) -> Path:
-    """Take ``path`` as a new run folder: making its ``state`` folder is the one step only one process can win."""
-    try:
-        if path.exists() and any(path.iterdir()):
-            raise OptionError(f"The folder {path} is not empty.", remedy="Choose another --out, or leave it away.")
-        path.mkdir(parents=True, exist_ok=True)
-        (path / "state").mkdir()
-    except FileExistsError:
-        raise OptionError(f"{path} is a file, or another run has just taken it.", remedy="Choose another --out.") from None
-    except NotADirectoryError:
-        raise OptionError(f"{path} is not a folder.", remedy="Choose another --out.") from None
-    except OSError as error:
-        raise storage_error(error, path) from error
-    return path
+def _claim(draft: Path, out: Path) -> Path:
+    """Rename the draft to ``out``; the rename succeeds for one process only, and only onto an empty folder."""
+    target = out.absolute()
+    if target.exists() and not target.is_dir():
+        raise OptionError(f"{out} is a file.", remedy="Choose another --out.")
+    if not _rename(draft, target):
+        raise OptionError(f"The folder {out} is not empty.", remedy="Choose another --out, or leave it away.")
+    return target.resolve()
 
 
-def _claim_next(parent: Path, stem: str) -> Path:
+def _claim_next(draft: Path, stem: str) -> Path:
+    parent = draft.parent
+    taken = [int(m[1]) for p in parent.iterdir() if (m := re.fullmatch(rf"{re.escape(stem)}-(\d+)", p.name))]
+    number = max(taken, default=0) + 1
+    while (target := parent / f"{stem}-{number:03d}").exists() or not _rename(draft, target):
+        number += 1
+    _point_latest(parent, target)
+    return target.resolve()
+
+
+def _rename(draft: Path, target: Path) -> bool:
     try:
-        parent.mkdir(parents=True, exist_ok=True)
-        taken = [int(m[1]) for p in parent.iterdir() if (m := re.fullmatch(rf"{re.escape(stem)}-(\d+)", p.name))]
-        number = max(taken, default=0) + 1
-        while True:
-            path = parent / f"{stem}-{number:03d}"
-            try:
-                path.mkdir()
-            except FileExistsError:
-                number += 1
-                continue
-            (path / "state").mkdir()
-            _point_latest(parent, path)
-            return path
+        draft.rename(target)
     except OSError as error:
-        raise storage_error(error, parent) from error
+        if error.errno in {errno.ENOTEMPTY, errno.EEXIST}:
+            return False
+        raise storage_error(error, target) from error
+    return True
 
 
 def _point_latest(parent: Path, path: Path) -> None:
@@ -313,7 +335,7 @@ def _point_latest(parent: Path, path: Path) -> None:
 
 def _slug(name: str) -> str:
     """A name as part of a folder's name: letters, digits, dots and underscores."""
-    short = name.rsplit("/", 1)[-1].split(".")[0]
+    short = name.rsplit("/", 1)[-1].split(".", maxsplit=1)[0]
     return re.sub(r"[^A-Za-z0-9_]+", "_", short).strip("_")[:40] or "data"
 
 
