@@ -1,4 +1,4 @@
-"""Bytes -> an upright RGB picture, or the reason why not. Bounded in memory, silent, and safe to call from many threads."""
+"""Bytes -> an upright RGB picture, or the reason why not. Bounded in memory, silent, safe in many threads."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ if features.check("avif"):  # from Pillow 11.3 on, in the wheels
 
     _PLUGINS["AVIF"] = AvifImagePlugin.AvifImageFile
 
-#: What Pillow raises for damaged files, besides SyntaxError and OSError: its readers index and unpack what they are given.
+# What Pillow raises for damaged files: its readers index and unpack whatever they are given.
 _DAMAGE = (
     OSError,
     SyntaxError,
@@ -243,9 +243,9 @@ def _deep_to_rgb(image: Image.Image) -> Image.Image:
     if values.dtype == np.float32:
         values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
     low, high = float(values.min()), float(values.max())
-    if values.dtype == np.float32 and 0 <= low and high <= 1:
+    if values.dtype == np.float32 and low >= 0 and high <= 1:
         low, high = 0.0, 1.0
-    elif 0 <= low and high <= 65535 and values.dtype == np.int32:
+    elif low >= 0 and high <= 65535 and values.dtype == np.int32:
         low, high = 0.0, 65535.0
     scaled = (values.astype(np.float32) - low) * (255 / max(high - low, 1e-12))
     return Image.fromarray(np.clip(np.rint(scaled), 0, 255).astype(np.uint8)).convert("RGB")

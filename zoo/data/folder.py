@@ -205,7 +205,7 @@ def _split_folders(root: Path, folders: list[str]) -> dict[str, Split] | None:
     if not splits:
         return None
     if len(set(splits.values())) >= 2 or len(splits) == len(folders):
-        # Folders of pictures called train and test could be two classes; with class folders in one of them they are not.
+        # Folders of pictures called val and test could be two classes; with class folders in one they are not.
         has_classes = any(_is_folder(e) for name in splits for e in _scan(root, f"{name}/", _Listing()))
         return splits if has_classes or "train" in splits.values() else None
     return None

@@ -1,4 +1,4 @@
-"""Random order that depends on a seed and on what is ordered, not on the machine, the NumPy version or the order given."""
+"""Random order that depends on a seed and on what is ordered: not on machine, NumPy version or the order given."""
 
 from __future__ import annotations
 

@@ -28,8 +28,8 @@ def split(dataset: Dataset, *, seed: int, val_fraction: float = 0.2, groups: Int
         dataset: Labelled samples; those with label -1 go to training.
         seed: Any whole number.
         val_fraction: Share of the images for validation, in (0, 1).
-        groups: Number of each sample's group of near-duplicates, shape ``(n,)``; negative for a group of its own. Joined
-            with the samples' own groups: what any of the two holds together stays together.
+        groups: Number of each sample's group of near-duplicates, shape ``(n,)``; negative for a group of its own.
+            Joined with the samples' own groups: what any of the two holds together stays together.
 
     Raises:
         DataError: There is no image to train with.
