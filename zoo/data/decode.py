@@ -6,6 +6,8 @@ import io
 import logging
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -146,21 +148,14 @@ def decode(data: bytes, *, short_side: int | None = None, max_pixels: int = MAX_
 
 def decode_picture(data: bytes, *, short_side: int | None = None, max_pixels: int = MAX_PIXELS) -> Picture:
     """Like ``decode``, with what the file said of itself."""
-    with quiet_pillow():
-        try:
-            image = _open(data)
-            full = image.size
-            _bound(image, short_side, max_pixels)
-            quantization = dict(getattr(image, "quantization", None) or {})
-            image.load()
-            exif = _exif(image)
-            rgb, transparent = _to_rgb(image)
-        except UnusableImage:
-            raise
-        except MemoryError:
-            raise UnusableImage("too large for the memory") from None
-        except _DAMAGE as error:
-            raise UnusableImage(_reason(error)) from error
+    with quiet_pillow(), _reasons():
+        image = _open(data)
+        full = image.size
+        _bound(image, short_side, max_pixels)
+        quantization = dict(getattr(image, "quantization", None) or {})
+        image.load()
+        exif = _exif(image)
+        rgb, transparent = _to_rgb(image)
         orientation = _orientation(exif)
         # TIFF files are turned while they are loaded, and then bear no orientation any more.
         upright = rgb.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else rgb
@@ -176,6 +171,19 @@ def decode_picture(data: bytes, *, short_side: int | None = None, max_pixels: in
         exif=exif,
         quantization=quantization,
     )
+
+
+@contextmanager
+def _reasons() -> Iterator[None]:
+    """Turns what Pillow raises for damaged files into ``UnusableImage``."""
+    try:
+        yield
+    except UnusableImage:
+        raise
+    except MemoryError:
+        raise UnusableImage("too large for the memory") from None
+    except _DAMAGE as error:
+        raise UnusableImage(_reason(error)) from error
 
 
 def _open(data: bytes) -> ImageFile.ImageFile:

@@ -7,28 +7,9 @@ from enum import StrEnum
 #: How many bytes of a file ``sniff`` wants to see.
 HEAD = 64
 
+_IMAGE_SUFFIXES = "apng avif bmp dib gif heic heif hif j2c j2k jfif jp2 jpc jpe jpeg jpf jpg jpx mpo pbm pgm png pnm ppm tif tiff webp"
 #: Pictures go by these names; what is inside is found out when they are decoded.
-IMAGE_SUFFIXES = frozenset(
-    (
-        "apng",
-        "avif",
-        "bmp",
-        "dib",
-        "gif",
-        "heic",
-        "heif",
-        "hif",
-        "j2c",
-        "j2k",
-        "jfif",
-        "jp2",
-        "jpc",
-        "jpe",
-        "jpeg",
-        "jpf",
-    )
-    + ("jpg", "jpx", "mpo", "pbm", "pgm", "png", "pnm", "ppm", "tif", "tiff", "webp")
-)
+IMAGE_SUFFIXES = frozenset(_IMAGE_SUFFIXES.split())
 
 # What lies beside pictures, and why it is left out. Such a file is not opened to find out.
 _OTHER = {
@@ -37,8 +18,8 @@ _OTHER = {
     "a drawing, not a picture of pixels: convert it to PNG": "ai emf eps pdf ps svg wmf",
     "an archive: unpack it first": "7z bz2 gz rar tar tgz xz zip zst",
     "not a picture": (
-        "arrow bat cfg csv db dll doc docx exe h5 hdf5 htm html ini ipynb json jsonl lock log mat md md5 mp3 npy npz onnx "
-        "parquet pkl ppt pptx pt pth py rst safetensors sh sha256 so sqlite toml tsv txt wav xls xlsx xml yaml yml"
+        "arrow bat cfg csv db dll doc docx exe h5 hdf5 htm html ini ipynb json jsonl lock log mat md md5 mp3 npy npz "
+        "onnx parquet pkl ppt pptx pt pth py rst safetensors sh sha256 so sqlite toml tsv txt wav xls xlsx xml yaml yml"
     ),
 }
 _OTHER_SUFFIXES = {suffix: reason for reason, suffixes in _OTHER.items() for suffix in suffixes.split()}
@@ -100,7 +81,7 @@ def other_reason(name: str) -> str:
 
 
 def sniff(head: bytes) -> str | None:
-    """The format that a file's first ``HEAD`` bytes tell, as Pillow calls it, or "HEIC"; None where it is no picture."""
+    """The format that a file's first ``HEAD`` bytes tell: Pillow's name, or "HEIC"; None where it is no picture."""
     for magic, name in _MAGIC:
         if head.startswith(magic):
             return name
