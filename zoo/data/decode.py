@@ -178,8 +178,6 @@ def _reasons() -> Iterator[None]:
     """Turns what Pillow raises for damaged files into ``UnusableImage``."""
     try:
         yield
-    except UnusableImage:
-        raise
     except MemoryError:
         raise UnusableImage("too large for the memory") from None
     except _DAMAGE as error:

@@ -7,7 +7,9 @@ from enum import StrEnum
 #: How many bytes of a file ``sniff`` wants to see.
 HEAD = 64
 
-_IMAGE_SUFFIXES = "apng avif bmp dib gif heic heif hif j2c j2k jfif jp2 jpc jpe jpeg jpf jpg jpx mpo pbm pgm png pnm ppm tif tiff webp"
+_IMAGE_SUFFIXES = """
+    apng avif bmp dib gif heic heif hif j2c j2k jfif jp2 jpc jpe jpeg jpf jpg jpx mpo pbm pgm png pnm ppm tif tiff webp
+"""
 #: Pictures go by these names; what is inside is found out when they are decoded.
 IMAGE_SUFFIXES = frozenset(_IMAGE_SUFFIXES.split())
 

@@ -57,7 +57,7 @@ def read_hub(source: str, *, offline: bool) -> Dataset:
         DependencyError: ``datasets`` is not installed.
     """
     parts = _load(source, offline=offline)
-    name = Path(source).name if Path(source).is_dir() else source.split("/")[-1].replace(":", "-")
+    name = Path(source).name if Path(source).is_dir() else source.rpartition("/")[2].replace(":", "-")
     columns = _columns(next(iter(parts.values())), source)
     key = sha256(repr([_FORMAT, *((k, p._fingerprint, len(p)) for k, p in parts.items())]).encode()).hexdigest()  # noqa: SLF001
     folder = once("hf", key, lambda part: _write(parts, columns, part))
