@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from zoo.data.dataset import Dataset, IntArray, Split
 from zoo.data.names import printable
-from zoo.data.shuffle import UIntArray, keys_of_names, units
+from zoo.data.shuffle import UIntArray, keys_of_names, mix, units
 from zoo.errors import DataError
 
 BoolArray = npt.NDArray[np.bool_]
@@ -114,6 +114,7 @@ def _choose(dataset: Dataset, seed: int, fraction: float, groups: IntArray | Non
     unit = units(len(dataset), _group_numbers(dataset), *([] if groups is None else [groups]))
     keys = np.full(int(unit.max()) + 1, np.iinfo(np.uint64).max, dtype=np.uint64)
     np.minimum.at(keys, unit, keys_of_names((s.path for s in dataset.samples), seed=seed))
+    keys = mix(keys)  # the least of many keys is small: large units would come first
     pool = _pool(dataset.labels, unit, fraction)
     _take_mixed(pool, keys, fraction)
     _take_pure(pool, keys)

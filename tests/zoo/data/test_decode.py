@@ -17,7 +17,9 @@ from PIL import Image, features
 from tests.zoo.data.conftest import encoded, picture
 from zoo.data.decode import MAX_PIXELS, UnusableImage, decode, decode_picture
 
-_FORMATS = ["JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM", "JPEG2000"] + (["AVIF"] if features.check("avif") else [])
+_FORMATS = ["JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM", "JPEG2000"] + (
+    ["AVIF"] if features.check("avif") else []
+)
 
 
 def reason(data: bytes, **options: int) -> str:
@@ -194,7 +196,11 @@ def test_exif_rotation_is_undone(kind: str, orientation: int) -> None:
 
 
 def test_damaged_exif_does_not_matter() -> None:
-    for exif in (b"Exif\x00\x00garbage", b"Exif\x00\x00II*\x00\xff\xff\xff\xff", b"Exif\x00\x00MM\x00*\x00\x00\x00\x08\xff\xff" + b"\x12" * 30):
+    for exif in (
+        b"Exif\x00\x00garbage",
+        b"Exif\x00\x00II*\x00\xff\xff\xff\xff",
+        b"Exif\x00\x00MM\x00*\x00\x00\x00\x08\xff\xff" + b"\x12" * 30,
+    ):
         assert decode(encoded(picture(), "JPEG", exif=exif)).size == (24, 16)
 
 
@@ -298,7 +304,13 @@ def test_pillow_does_not_warn(recwarn: pytest.WarningsRecorder, capfd: pytest.Ca
     palette = Image.new("P", (4, 4), 1)
     palette.putpalette([10, 20, 30, 40, 50, 60])
     decode(encoded(palette, transparency=b"\xff\x00"))
-    decode(encoded(picture(), "JPEG", exif=b"Exif\x00\x00II*\x00\x08\x00\x00\x00\x01\x00\x12\x01\x03\x00\xff\xff\xff\x00\x00\x00\x00\x00"))
+    decode(
+        encoded(
+            picture(),
+            "JPEG",
+            exif=b"Exif\x00\x00II*\x00\x08\x00\x00\x00\x01\x00\x12\x01\x03\x00\xff\xff\xff\x00\x00\x00\x00\x00",
+        )
+    )
     tiff = bytearray(encoded(picture(), "TIFF"))
     for cut in range(len(tiff) - 150, len(tiff), 7):
         damaged = bytes(tiff[:cut]) + b"\xff" * 40

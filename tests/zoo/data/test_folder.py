@@ -72,7 +72,9 @@ def test_given_splits_are_read_whatever_they_are_called(folder: Folder, names: t
     data = read(folder(*(f"{split}/{label}/1.png" for split in names for label in ("cat", "dog"))))
     assert data.given_splits
     assert data.classes == ("cat", "dog")
-    assert {s.path.split("/")[0]: s.split for s in data.samples} == dict(zip(names, ("train", "val", "test"), strict=True))
+    assert {s.path.split("/")[0]: s.split for s in data.samples} == dict(
+        zip(names, ("train", "val", "test"), strict=True)
+    )
 
 
 def test_train_and_test_alone_are_splits(folder: Folder) -> None:
@@ -230,7 +232,14 @@ def test_a_class_may_be_a_link(tmp_path: Path, folder: Folder) -> None:
 @pytest.mark.skipif(sys.platform == "darwin", reason="macOS refuses names that are not UTF-8")
 def test_odd_names_survive_reading_printing_and_json(folder: Folder) -> None:
     latin = b"caf\xe9".decode("utf-8", "surrogateescape")
-    names = ["cat/two words.png", "cat/two\nlines.png", "cat/tab\t.png", f"cat/{latin}.png", "cat/'quoted\".png", "cat/-rf.png"]
+    names = [
+        "cat/two words.png",
+        "cat/two\nlines.png",
+        "cat/tab\t.png",
+        f"cat/{latin}.png",
+        "cat/'quoted\".png",
+        "cat/-rf.png",
+    ]
     root = folder(*names, f"dog {latin}/1.png", "bird/雪.png")
     data = read(root)
     assert set(paths(data)) == {*names, f"dog {latin}/1.png", "bird/雪.png"}
