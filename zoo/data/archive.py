@@ -50,6 +50,7 @@ def read_zip(path: Path, *, name: str) -> Dataset:
     try:
         with zipfile.ZipFile(path) as archive:
             plan = _plan(archive)
+            _require_pictures(path, plan)
             _refuse_bombs(path, plan)
             needed = sum(info.file_size for info, _ in plan.members)
             folder = once("zip", file_digest(path), lambda part: _unpack(archive, plan, part), needed=needed)
@@ -58,7 +59,7 @@ def read_zip(path: Path, *, name: str) -> Dataset:
             f"{printable(str(path))} is a damaged zip file: {printable(str(error))}.",
             remedy="Download or pack it again, or unpack it and give the folder.",
         ) from error
-    dataset = read_folder(folder / "files", name=name)
+    dataset = read_folder(folder / "files", name=name, shown=str(path))
     damaged = [Skipped(**entry) for entry in json.loads((folder / "damaged.json").read_text("utf-8"))]
     skipped = sorted((*dataset.skipped, *plan.skipped, *damaged), key=lambda s: s.path)
     return replace(dataset, skipped=tuple(skipped))
@@ -121,8 +122,17 @@ def _refuse_bombs(path: Path, plan: _Plan) -> None:
             f"{unpacked / 2**20:,.0f} MiB: pictures do not shrink like this, a zip bomb does.",
             remedy="If you trust it, unpack it yourself and give the folder.",
         )
-    if not plan.members and plan.skipped and all(s.reason == "encrypted" for s in plan.skipped):
+
+
+def _require_pictures(path: Path, plan: _Plan) -> None:
+    if plan.members:
+        return
+    if any(s.reason == "encrypted" for s in plan.skipped):
         raise DataError(f"{printable(str(path))} is encrypted.", remedy="Unpack it yourself and give the folder.")
+    raise DataError(
+        f"{printable(str(path))} holds no picture ({len(plan.skipped)} other files).",
+        remedy="Pack a folder with one folder of pictures for each class (cat/1.jpg).",
+    )
 
 
 def _unpack(archive: zipfile.ZipFile, plan: _Plan, folder: Path) -> None:

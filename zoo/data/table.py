@@ -95,7 +95,7 @@ def _read_parquet(path: Path) -> Table:
                     remedy=f"Read it as a Hugging Face data set: hf:{printable(str(path.parent))}",
                 )
             table = file.read(columns=flat)
-    except pa.ArrowException as error:
+    except (pa.ArrowException, OSError) as error:  # pyarrow reports damage as either
         raise DataError(
             f"{printable(str(path))} is a damaged Parquet file: {printable(str(error))[:200]}.", remedy="Write it anew."
         ) from error

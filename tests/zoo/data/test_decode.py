@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import contextlib
 import pickle
 import struct
 import sys
-import threading
 import warnings
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image, features
 
 from tests.zoo.data.conftest import encoded, picture
-from zoo.data.decode import MAX_PIXELS, UnusableImage, decode, decode_picture
+from zoo.data.decode import UnusableImage, decode, decode_picture
 
 _FORMATS = ["JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM", "JPEG2000"] + (
     ["AVIF"] if features.check("avif") else []
@@ -157,12 +158,11 @@ def test_cmyk_is_converted() -> None:
         assert gap(got.image, Image.new("RGB", (16, 16), (255, 0, 0))) < 6
 
 
-def test_a_colour_space_without_a_conversion_is_a_reason_and_no_crash() -> None:
-    lab = Image.new("LAB", (8, 8), (128, 128, 128))
-    try:
-        assert decode(encoded(lab, "TIFF")).mode == "RGB"
-    except UnusableImage as error:
-        assert error.reason
+def test_other_colour_spaces_are_converted() -> None:
+    """L*a*b* of lightness 50.2 without colour is the grey 119 in sRGB."""
+    got = decode(encoded(Image.new("LAB", (8, 8), (128, 128, 128)), "TIFF"))
+    assert gap(got, Image.new("RGB", (8, 8), (119, 119, 119))) <= 1
+    assert gap(decode(encoded(picture().convert("YCbCr"), "TIFF")), picture()) < 3
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF"])
@@ -314,10 +314,8 @@ def test_pillow_does_not_warn(recwarn: pytest.WarningsRecorder, capfd: pytest.Ca
     tiff = bytearray(encoded(picture(), "TIFF"))
     for cut in range(len(tiff) - 150, len(tiff), 7):
         damaged = bytes(tiff[:cut]) + b"\xff" * 40
-        try:
+        with contextlib.suppress(UnusableImage):
             decode(damaged)
-        except UnusableImage:
-            pass
     assert [str(w.message) for w in recwarn] == []
     assert capfd.readouterr() == ("", "")
 
@@ -333,23 +331,16 @@ def test_warnings_of_others_are_still_shown() -> None:
 def test_many_threads_decode_at_once_without_a_trace() -> None:
     before = list(warnings.filters)
     data = [encoded(picture(60, 40, seed=i), "JPEG") for i in range(4)]
-    failed: list[BaseException] = []
 
-    def work() -> None:
-        try:
-            for i in range(40):
-                decode(data[i % 4])
-                with pytest.raises(UnusableImage):
-                    decode(data[i % 4][:200])
-        except BaseException as error:
-            failed.append(error)
+    def work() -> int:
+        for i in range(40):
+            decode(data[i % 4])
+            with pytest.raises(UnusableImage):
+                decode(data[i % 4][:200])
+        return 40
 
-    threads = [threading.Thread(target=work) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert failed == []
+    with ThreadPoolExecutor(8) as pool:
+        assert [job.result() for job in [pool.submit(work) for _ in range(8)]] == [40] * 8
     assert list(warnings.filters) == before
 
 
@@ -359,7 +350,6 @@ def test_the_process_wide_settings_of_pillow_are_left_alone() -> None:
     before = (Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES)
     decode(encoded(picture()))
     assert (Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES) == before
-    assert MAX_PIXELS == 100_000_000
 
 
 def test_the_error_travels_between_processes() -> None:
@@ -388,11 +378,8 @@ def test_whatever_the_bytes_there_is_a_picture_or_a_reason(
     data = bytearray(seed)
     for place, value in edits:
         data[place % len(data)] = value
-    try:
+    with contextlib.suppress(UnusableImage):
         image = decode(bytes(data[: len(data) - cut % len(data)]), short_side=short_side, max_pixels=1_000_000)
-    except UnusableImage as error:
-        assert error.reason
-    else:
         assert image.mode == "RGB"
         assert image.size > (0, 0)
 

@@ -221,6 +221,17 @@ def test_links_that_loop_are_read_once(folder: Folder) -> None:
 
 
 @posix
+def test_a_folder_that_holds_nothing_but_itself_ends(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "loop").symlink_to(".")
+    assert "no picture that can be used" in error(tmp_path / "data")
+
+
+def test_one_class_with_folders_in_it_is_no_wrapper(folder: Folder) -> None:
+    assert "1 class only: 'cat'" in error(folder("cat/1.png", "cat/kittens/1.png", "cat/toms/1.png"))
+
+
+@posix
 def test_a_class_may_be_a_link(tmp_path: Path, folder: Folder) -> None:
     root = folder("cat/1.png", "../elsewhere/dogs/1.png")
     (root / "dog").symlink_to(tmp_path / "elsewhere" / "dogs")
