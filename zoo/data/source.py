@@ -44,9 +44,9 @@ def read(source: str | Path, *, offline: bool = False, minimum_classes: int = 2)
 def _read(source: str, *, offline: bool) -> Dataset:
     # Each source is imported when it is met: most data is a folder, and that needs neither zipfile nor csv.
     if source.startswith(_HUB):
-        from zoo.data.hub import read_hub  # noqa: PLC0415
+        from zoo.data.huggingface import read_huggingface  # noqa: PLC0415
 
-        return read_hub(source.removeprefix(_HUB), offline=offline)
+        return read_huggingface(source.removeprefix(_HUB), offline=offline)
     path = Path(source).expanduser()
     if path.is_dir():
         return _read_directory(path, offline=offline)
@@ -57,10 +57,10 @@ def _read(source: str, *, offline: bool) -> Dataset:
 
 def _read_directory(path: Path, *, offline: bool) -> Dataset:
     if (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
-        from zoo.data.hub import is_saved, read_hub  # noqa: PLC0415
+        from zoo.data.huggingface import is_saved, read_huggingface  # noqa: PLC0415
 
         if is_saved(path):
-            return read_hub(str(path), offline=offline)
+            return read_huggingface(str(path), offline=offline)
     return read_folder(path, name=_name(path))
 
 

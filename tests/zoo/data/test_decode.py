@@ -349,7 +349,7 @@ def test_the_process_wide_settings_of_pillow_are_left_alone() -> None:
 
     before = (Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES)
     decode(encoded(picture()))
-    assert (Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES) == before
+    assert before == (Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES)
 
 
 def test_the_error_travels_between_processes() -> None:

@@ -47,7 +47,10 @@ def test_a_table_lists_images_by_path_and_label(root: Path) -> None:
 
 
 def test_splits_and_groups_are_read(root: Path) -> None:
-    text = "path,label,split,group\n0.png,a,train,p1\n1.png,b,Training,\n2.png,a,VAL,p2\n3.png,b,validation,p2\n4.png,a,test,7\n"
+    text = (
+        "path,label,split,group\n0.png,a,train,p1\n1.png,b,Training,\n2.png,a,VAL,p2\n"
+        "3.png,b,validation,p2\n4.png,a,test,7\n"
+    )
     data = read(table(root, text))
     assert [(s.split, s.group) for s in data.samples] == [
         ("train", "p1"),

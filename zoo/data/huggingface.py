@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +27,7 @@ from zoo.errors import DataError, DependencyError, HubError
 _SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "GIF": ".gif", "WEBP": ".webp", "BMP": ".bmp", "TIFF": ".tif"}
 _LABELS = ("label", "labels", "fine_label", "class", "target")
 _PART = re.compile(r"\w[\w.-]*")
+_PATIENCE = 6.0  # seconds
 _FORMAT = 1  # of what is written below; part of the key
 
 
@@ -42,10 +47,10 @@ def is_saved(folder: Path) -> bool:
     )
 
 
-def read_hub(source: str, *, offline: bool) -> Dataset:
+def read_huggingface(source: str, *, offline: bool) -> Dataset:
     """The images of ``name[:config]`` on the hub, or of a folder in any layout that the package ``datasets`` knows.
 
-    The splits are those of the data set. What is fetched once is used from the caches afterwards.
+    The splits are those of the data set. What is cached is used as it is, without asking the hub.
 
     Args:
         source: ``name``, ``owner/name`` (``:config`` may follow), or a folder.
@@ -71,12 +76,12 @@ def _load(source: str, *, offline: bool) -> dict[str, Any]:
     except ImportError:
         raise DependencyError.missing("datasets", extra="datasets", purpose="Reading a Hugging Face data set") from None
     folder = Path(source).expanduser()
-    path, config = (str(folder), None) if folder.is_dir() else _name_and_config(source)
-    try:
-        with _offline(datasets, offline=offline):
-            loaded = datasets.load_from_disk(path) if is_saved(folder) else datasets.load_dataset(path, config)
-    except (OSError, ValueError, KeyError, RuntimeError, datasets.exceptions.DatasetsError) as error:
-        raise _unavailable(source, error, local=folder.is_dir(), offline=offline) from error
+    if is_saved(folder):
+        loaded = _local(source, lambda: datasets.load_from_disk(str(folder)))
+    elif folder.is_dir():
+        loaded = _local(source, lambda: datasets.load_dataset(str(folder), None))
+    else:
+        loaded = _from_hub(source, offline=offline)
     parts = dict(loaded) if isinstance(loaded, dict) else {str(loaded.split or "all"): loaded}
     if not parts or not all(_PART.fullmatch(name) for name in parts):  # they become names of folders
         raise DataError(
@@ -86,14 +91,84 @@ def _load(source: str, *, offline: bool) -> dict[str, Any]:
     return parts
 
 
-def _name_and_config(source: str) -> tuple[str, str | None]:
+def _local(source: str, load: Callable[[], Any]) -> Any:
+    try:
+        with _quiet(offline=True):
+            return load()
+    except _failures() as error:
+        raise DataError(
+            f"{printable(source)} cannot be read as a Hugging Face data set: {_said(error)}.",
+            remedy="Write it anew with save_to_disk, or give an image folder.",
+        ) from error
+
+
+def _from_hub(source: str, *, offline: bool) -> Any:
+    """What ``datasets`` has cached, without asking the hub; else what the hub has."""
+    import datasets  # noqa: PLC0415
+
     name, _, config = source.partition(":")
-    return name, config or None
+    try:
+        with _quiet(offline=True):
+            return datasets.load_dataset(name, config or None)
+    except _failures() as error:
+        if offline or datasets.config.HF_HUB_OFFLINE:
+            raise HubError(
+                f"The data set {source!r} is not in the cache of Hugging Face, and offline work was asked for.",
+                remedy="Run the command once without --offline, or give a local folder: hf:FOLDER",
+            ) from error
+    _require_reachable(datasets.config.HF_ENDPOINT)
+    try:
+        with _quiet(offline=False):
+            return datasets.load_dataset(name, config or None)
+    except _failures() as error:
+        raise HubError(
+            f"The data set {source!r} cannot be had: {_said(error)}.",
+            remedy="Check the name, and log in if it is private: hf auth login",
+        ) from error
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """What ``datasets`` raises for data and hubs that fail it; httpx' errors are no OSError."""
+    import datasets  # noqa: PLC0415
+    from huggingface_hub import errors  # noqa: PLC0415
+
+    kinds = (OSError, ValueError, LookupError, RuntimeError, datasets.exceptions.DatasetsError)
+    return (*kinds, errors.HTTPError) if hasattr(errors, "HTTPError") else kinds
+
+
+def _said(error: Exception) -> str:
+    first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return printable(first_line)[:300].rstrip(".")
+
+
+def _require_reachable(endpoint: str) -> None:
+    """Fails within ``_PATIENCE`` seconds where the hub does not answer: ``datasets`` would try for half a minute."""
+    answered: list[bool] = []
+
+    def ask() -> None:
+        request = urllib.request.Request(endpoint, method="HEAD")  # noqa: S310 - the endpoint that datasets uses
+        try:
+            urllib.request.urlopen(request, timeout=_PATIENCE).close()  # noqa: S310
+        except urllib.error.HTTPError as error:  # an answer all the same
+            error.close()
+        except (OSError, HTTPException, ValueError):
+            return
+        answered.append(True)
+
+    thread = threading.Thread(target=ask, daemon=True)  # looking up a name knows no time limit
+    thread.start()
+    thread.join(_PATIENCE)
+    if not answered:
+        raise HubError(
+            f"The Hugging Face hub cannot be reached ({endpoint}), and the data set is not in its cache.",
+            remedy="Check the network and HF_ENDPOINT, or give a local folder: hf:FOLDER",
+        )
 
 
 @contextmanager
-def _offline(datasets: Any, *, offline: bool) -> Iterator[None]:
-    """Keeps ``datasets`` and the hub's client off the network, and their progress bars off the screen."""
+def _quiet(*, offline: bool) -> Iterator[None]:
+    """Keeps the progress bars of ``datasets`` off the screen, and it and the hub's client off the network."""
+    import datasets  # noqa: PLC0415
     from huggingface_hub import constants  # noqa: PLC0415
 
     places = [
@@ -102,7 +177,7 @@ def _offline(datasets: Any, *, offline: bool) -> Iterator[None]:
         (constants, "HF_HUB_OFFLINE"),
     ]
     before = [(place, name, getattr(place, name)) for place, name in places if hasattr(place, name)]
-    bars = datasets.are_progress_bars_disabled()
+    bars = not datasets.are_progress_bars_disabled()
     try:
         datasets.disable_progress_bars()
         for place, name, value in before:
@@ -111,27 +186,8 @@ def _offline(datasets: Any, *, offline: bool) -> Iterator[None]:
     finally:
         for place, name, value in before:
             setattr(place, name, value)
-        if not bars:
+        if bars:
             datasets.enable_progress_bars()
-
-
-def _unavailable(source: str, error: Exception, *, local: bool, offline: bool) -> DataError | HubError:
-    first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
-    said = printable(first_line)[:300].rstrip(".")
-    if local:
-        return DataError(
-            f"{printable(source)} cannot be read as a Hugging Face data set: {said}.",
-            remedy="Write it anew with save_to_disk, or give an image folder.",
-        )
-    if offline:
-        return HubError(
-            f"The data set {source!r} is not in the cache of Hugging Face, and --offline allows no download: {said}.",
-            remedy="Run the command once without --offline.",
-        )
-    return HubError(
-        f"The data set {source!r} cannot be had: {said}.",
-        remedy="Check the name and the network (HF_ENDPOINT, HF_TOKEN), or give a local folder: hf:FOLDER",
-    )
 
 
 def _columns(part: Any, source: str) -> _Columns:

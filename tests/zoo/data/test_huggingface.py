@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import http.server
+import socket
 import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -98,7 +102,7 @@ def test_it_is_written_once_and_the_source_is_left_alone(
     def refuse(*_args: object) -> None:
         raise AssertionError("written again")
 
-    monkeypatch.setattr("zoo.data.hub._write", refuse)
+    monkeypatch.setattr("zoo.data.huggingface._write", refuse)
     assert read(path) == one
     assert fingerprint(path) == before
 
@@ -186,8 +190,6 @@ def test_a_folder_that_is_no_data_set_is_an_error(tmp_path: Path) -> None:
 
 
 def test_offline_makes_no_network_call_and_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    import socket
-
     def refuse(*_args: object, **_options: object) -> None:
         raise AssertionError("a network call")
 
@@ -196,16 +198,56 @@ def test_offline_makes_no_network_call_and_says_what_to_do(monkeypatch: pytest.M
     before = datasets.config.HF_HUB_OFFLINE
     with pytest.raises(HubError, match="without --offline"):
         read("hf:nobody/nothing-of-this-name", offline=True)
-    assert datasets.config.HF_HUB_OFFLINE == before
+    assert before == datasets.config.HF_HUB_OFFLINE
 
 
-def test_a_hub_that_cannot_be_reached_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    def unreachable(*_args: object, **_options: object) -> None:
-        raise ConnectionError("Couldn't reach 'x' on the Hub")
+def refused() -> str:
+    """An address on this machine where nobody listens."""
+    with socket.socket() as place:
+        place.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{place.getsockname()[1]}"
 
-    monkeypatch.setattr(datasets, "load_dataset", unreachable)
-    with pytest.raises(HubError, match="Couldn't reach 'x' on the Hub"):
-        read("hf:x")
+
+def test_a_hub_that_cannot_be_reached_is_an_error_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(datasets.config, "HF_ENDPOINT", refused())
+    start = time.monotonic()
+    with pytest.raises(HubError, match="cannot be reached"):
+        read("hf:nobody/nothing-of-this-name")
+    assert time.monotonic() - start < 10
+
+
+def test_a_hub_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zoo.data.huggingface._PATIENCE", 0.3)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        monkeypatch.setattr(datasets.config, "HF_ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        with pytest.raises(HubError, match="cannot be reached"):
+            read("hf:nobody/nothing-of-this-name")
+
+
+class Refusing(http.server.BaseHTTPRequestHandler):
+    """A hub that knows no data set."""
+
+    def do_GET(self) -> None:
+        self.send_response(404)
+        self.send_header("X-Error-Code", "RepoNotFound")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_HEAD = do_GET
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_name_that_the_hub_does_not_know_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setattr(datasets.config, "HF_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+        with pytest.raises(HubError, match="'nobody/nothing-of-this-name' cannot be had"):
+            read("hf:nobody/nothing-of-this-name")
+        server.shutdown()
 
 
 def test_the_configuration_is_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
