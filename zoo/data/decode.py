@@ -1,4 +1,4 @@
-"""Bytes -> an upright RGB picture, or the reason why not. Bounded in memory, silent, and safe to call from many threads."""
+"""Bytes -> an upright RGB picture, or the reason why not. Bounded in memory, silent, safe in many threads."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import io
 import logging
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,7 +54,7 @@ if features.check("avif"):  # from Pillow 11.3 on, in the wheels
 
     _PLUGINS["AVIF"] = AvifImagePlugin.AvifImageFile
 
-#: What Pillow raises for damaged files, besides SyntaxError and OSError: its readers index and unpack what they are given.
+# What Pillow raises for damaged files: its readers index and unpack whatever they are given.
 _DAMAGE = (
     OSError,
     SyntaxError,
@@ -146,21 +148,14 @@ def decode(data: bytes, *, short_side: int | None = None, max_pixels: int = MAX_
 
 def decode_picture(data: bytes, *, short_side: int | None = None, max_pixels: int = MAX_PIXELS) -> Picture:
     """Like ``decode``, with what the file said of itself."""
-    with quiet_pillow():
-        try:
-            image = _open(data)
-            full = image.size
-            _bound(image, short_side, max_pixels)
-            quantization = dict(getattr(image, "quantization", None) or {})
-            image.load()
-            exif = _exif(image)
-            rgb, transparent = _to_rgb(image)
-        except UnusableImage:
-            raise
-        except MemoryError:
-            raise UnusableImage("too large for the memory") from None
-        except _DAMAGE as error:
-            raise UnusableImage(_reason(error)) from error
+    with quiet_pillow(), _reasons():
+        image = _open(data)
+        full = image.size
+        _bound(image, short_side, max_pixels)
+        quantization = dict(getattr(image, "quantization", None) or {})
+        image.load()
+        exif = _exif(image)
+        rgb, transparent = _to_rgb(image)
         orientation = _orientation(exif)
         # TIFF files are turned while they are loaded, and then bear no orientation any more.
         upright = rgb.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else rgb
@@ -176,6 +171,17 @@ def decode_picture(data: bytes, *, short_side: int | None = None, max_pixels: in
         exif=exif,
         quantization=quantization,
     )
+
+
+@contextmanager
+def _reasons() -> Iterator[None]:
+    """Turns what Pillow raises for damaged files into ``UnusableImage``."""
+    try:
+        yield
+    except MemoryError:
+        raise UnusableImage("too large for the memory") from None
+    except _DAMAGE as error:
+        raise UnusableImage(_reason(error)) from error
 
 
 def _open(data: bytes) -> ImageFile.ImageFile:
@@ -243,9 +249,9 @@ def _deep_to_rgb(image: Image.Image) -> Image.Image:
     if values.dtype == np.float32:
         values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
     low, high = float(values.min()), float(values.max())
-    if values.dtype == np.float32 and 0 <= low and high <= 1:
+    if values.dtype == np.float32 and low >= 0 and high <= 1:
         low, high = 0.0, 1.0
-    elif 0 <= low and high <= 65535 and values.dtype == np.int32:
+    elif low >= 0 and high <= 65535 and values.dtype == np.int32:
         low, high = 0.0, 65535.0
     scaled = (values.astype(np.float32) - low) * (255 / max(high - low, 1e-12))
     return Image.fromarray(np.clip(np.rint(scaled), 0, 255).astype(np.uint8)).convert("RGB")

@@ -35,7 +35,7 @@ def read_file(path: Path | str, *, limit: int = MAX_BYTES) -> bytes:
         UnusableImage: Where it cannot be read, with the reason.
     """
     try:
-        with open(path, "rb", buffering=0, opener=_open) as file:  # noqa: PTH123 - Path.open has no opener
+        with open(path, "rb", buffering=0, opener=_open) as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise UnusableImage("not a regular file")

@@ -26,22 +26,33 @@ _NO_CLASS = "it lies in no class folder"
 
 @dataclass
 class _Listing:
-    """What is found on the way: (path, class name, split)."""
+    """What is found on the way.
 
+    Attributes:
+        shown: What the person calls the folder, for messages.
+        found: Path, class name and split of each picture.
+    """
+
+    shown: str
     found: list[tuple[str, str, Split | None]] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
 
-def read_folder(root: Path, *, name: str) -> Dataset:
+def read_folder(root: Path, *, name: str, shown: str | None = None) -> Dataset:
     """The pictures below ``root``, labelled by the folders they lie in.
+
+    Args:
+        root: The folder.
+        name: The data set's name.
+        shown: What messages call the folder; its path if not given.
 
     Raises:
         DataError: There is nothing in it, or no class folders.
     """
-    listing = _Listing()
+    listing = _Listing(printable(shown or str(root)))
     root, folders = _descend(root, listing)
-    splits = _split_folders(root, folders)
+    splits = _split_folders(root, folders, listing)
     if splits is None:
         _list_classes(root, "", None, listing)
     else:
@@ -56,7 +67,7 @@ def _list_splits(root: Path, splits: dict[str, Split], listing: _Listing) -> Non
         if _is_folder(entry) and entry.name in splits:
             _list_classes(root, f"{entry.name}/", splits[entry.name], listing)
         elif _is_folder(entry):
-            count = sum(1 for _ in _files(root, f"{entry.name}/", _Listing()))
+            count = sum(1 for _ in _files(root, f"{entry.name}/", _Listing(listing.shown)))
             listing.warnings.append(
                 f"The folder {printable(entry.name)!r} beside {' and '.join(sorted(splits))} is none of the splits: "
                 f"its {count} files are left out."
@@ -80,7 +91,7 @@ def _list_classes(root: Path, prefix: str, split: Split | None, listing: _Listin
 def _note_loose(root: Path, prefix: str, entry: os.DirEntry[str], listing: _Listing) -> None:
     """A file where only folders are expected: a picture is worth a word, a README is not."""
     if kind_of(entry.name) in (Kind.IMAGE, Kind.UNKNOWN) and _is_picture(
-        root, f"{prefix}{entry.name}", entry, _Listing()
+        root, f"{prefix}{entry.name}", entry, _Listing(listing.shown)
     ):
         listing.skipped.append(Skipped(path=f"{prefix}{entry.name}", reason=_NO_CLASS))
 
@@ -139,7 +150,7 @@ def _scan(root: Path, prefix: str, listing: _Listing) -> list[os.DirEntry[str]]:
     except OSError as error:
         if not prefix:
             raise DataError(
-                f"The folder {printable(str(root))} cannot be read: {os_reason(error)}.",
+                f"The folder {listing.shown} cannot be read: {os_reason(error)}.",
                 remedy="Check its permissions (ls -ld), or give another folder.",
             ) from error
         listing.skipped.append(Skipped(path=prefix.rstrip("/"), reason=f"a folder: {os_reason(error)}"))
@@ -182,38 +193,45 @@ def _head(path: Path) -> bytes:
 
 
 def _descend(root: Path, listing: _Listing) -> tuple[Path, list[str]]:
-    """Steps into a folder that is alone and holds folders itself: an unpacked archive often has such a wrapper."""
+    """Steps into a folder that is alone and holds only folders: an unpacked archive often has such a wrapper."""
+    seen = {root.resolve()}
     while True:
-        entries = _scan(root, "", listing)
-        folders = [e.name for e in entries if _is_folder(e)]
-        pictures = any(kind_of(e.name) is Kind.IMAGE for e in entries if not _is_folder(e))
-        if len(folders) != 1 or pictures or _split_folders(root, folders) is not None:
+        folders, pictures = _contents(root, listing)
+        if len(folders) != 1 or pictures or _split_folders(root, folders, listing) is not None:
             return root, folders
         inner = root / folders[0]
-        within = [e for e in _scan(inner, "", listing) if _is_folder(e)]
-        if not within:
+        within, pictures = _contents(inner, listing)
+        if not within or pictures or inner.resolve() in seen:
             return root, folders
+        seen.add(inner.resolve())
         listing.warnings.append(
-            f"{printable(str(root))} holds one folder only, {folders[0]!r}: its folders are the classes."
+            f"{listing.shown} holds one folder only, {printable(folders[0])!r}: the folders in it are the classes."
         )
         root = inner
 
 
-def _split_folders(root: Path, folders: list[str]) -> dict[str, Split] | None:
+def _contents(root: Path, listing: _Listing) -> tuple[list[str], bool]:
+    """The folders in a folder, and whether there are pictures beside them."""
+    entries = [(entry.name, _is_folder(entry)) for entry in _scan(root, "", listing)]
+    pictures = any(kind_of(name) is Kind.IMAGE for name, is_folder in entries if not is_folder)
+    return [name for name, is_folder in entries if is_folder], pictures
+
+
+def _split_folders(root: Path, folders: list[str], listing: _Listing) -> dict[str, Split] | None:
     """Which of the folders are splits; None where they are classes (a class may be called "train")."""
     splits = {name: SPLIT_NAMES[name.strip().lower()] for name in folders if name.strip().lower() in SPLIT_NAMES}
     if not splits:
         return None
     if len(set(splits.values())) >= 2 or len(splits) == len(folders):
-        # Folders of pictures called train and test could be two classes; with class folders in one of them they are not.
-        has_classes = any(_is_folder(e) for name in splits for e in _scan(root, f"{name}/", _Listing()))
+        # Folders of pictures called val and test could be two classes; with class folders in one they are not.
+        has_classes = any(_is_folder(e) for name in splits for e in _scan(root, f"{name}/", _Listing(listing.shown)))
         return splits if has_classes or "train" in splits.values() else None
     return None
 
 
 def _nothing_in(root: Path, listing: _Listing) -> DataError:
     """The error for a folder without one picture in a class folder; says what is there instead."""
-    where = printable(str(root))
+    where = listing.shown
     loose = sum(s.reason == _NO_CLASS for s in listing.skipped)
     if loose:
         return DataError(

@@ -9,7 +9,7 @@ import numpy as np
 
 from zoo.data.dataset import Dataset, IntArray
 from zoo.data.names import printable
-from zoo.data.shuffle import UIntArray, keys_of_positions, units
+from zoo.data.shuffle import keys_of_positions, units
 
 #: A class with fewer images has too few for a validation split that measures anything.
 FEWEST_FOR_SPLIT = 5

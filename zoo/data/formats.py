@@ -1,4 +1,4 @@
-"""What a file is: told by its first bytes; by its name only where the name says that there is no picture in it."""
+"""What a file is: told by its first bytes, and by its name where that says that there is no picture in it."""
 
 from __future__ import annotations
 
@@ -7,25 +7,24 @@ from enum import StrEnum
 #: How many bytes of a file ``sniff`` wants to see.
 HEAD = 64
 
+_IMAGE_SUFFIXES = """
+    apng avif bmp dib gif heic heif hif j2c j2k jfif jp2 jpc jpe jpeg jpf jpg jpx mpo pbm pgm png pnm ppm tif tiff webp
+"""
 #: Pictures go by these names; what is inside is found out when they are decoded.
-IMAGE_SUFFIXES = frozenset(
-    "apng avif bmp dib gif heic heif hif j2c j2k jfif jp2 jpc jpe jpeg jpf jpg jpx mpo pbm pgm png pnm ppm tif tiff webp".split()
-)
+IMAGE_SUFFIXES = frozenset(_IMAGE_SUFFIXES.split())
 
-#: What lies beside pictures. Such a file is not opened to find out.
-_OTHER_SUFFIXES = {
-    **dict.fromkeys(
-        "cr2 cr3 nef nrw arw dng orf raf rw2 pef srw".split(), "a raw camera file: convert it to JPEG or TIFF"
-    ),
-    **dict.fromkeys("mp4 mov avi mkv webm m4v mpg mpeg wmv 3gp".split(), "a film, not a picture"),
-    **dict.fromkeys("svg eps ps ai pdf wmf emf".split(), "a drawing, not a picture of pixels: convert it to PNG"),
-    **dict.fromkeys("zip tar gz tgz bz2 xz 7z rar zst".split(), "an archive: unpack it first"),
-    **dict.fromkeys(
-        "txt md rst csv tsv json jsonl xml yaml yml html htm py ipynb log toml ini cfg doc docx xls xlsx ppt pptx npy npz "
-        "pkl pt pth onnx safetensors mat h5 hdf5 parquet arrow db sqlite mp3 wav lock sh bat exe dll so sha256 md5".split(),
-        "not a picture",
+# What lies beside pictures, and why it is left out. Such a file is not opened to find out.
+_OTHER = {
+    "a raw camera file: convert it to JPEG": "arw cr2 cr3 dng nef nrw orf pef raf raw rw2 srw",
+    "a film, not a picture": "3gp avi m4v mkv mov mp4 mpeg mpg webm wmv",
+    "a drawing, not a picture of pixels: convert it to PNG": "ai emf eps pdf ps svg wmf",
+    "an archive: unpack it first": "7z bz2 gz rar tar tgz xz zip zst",
+    "not a picture": (
+        "arrow bat cfg csv db dll doc docx exe h5 hdf5 htm html ini ipynb json jsonl lock log mat md md5 mp3 npy npz "
+        "onnx parquet pkl ppt pptx pt pth py rst safetensors sh sha256 so sqlite toml tsv txt wav xls xlsx xml yaml yml"
     ),
 }
+_OTHER_SUFFIXES = {suffix: reason for reason, suffixes in _OTHER.items() for suffix in suffixes.split()}
 
 _CLUTTER = frozenset(("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "@eadir"))
 
@@ -41,6 +40,15 @@ _MAGIC = (
     (b"BM", "BMP"),
     (b"\x00\x00\x00\x0cjP  \r\n\x87\n", "JPEG2000"),
     (b"\xff\x4f\xff\x51", "JPEG2000"),
+)
+# In lower case.
+_NOT_PICTURES = (
+    (b"<!doctype", "a web page"),
+    (b"<html", "a web page"),
+    (b"<svg", "a drawing (SVG)"),
+    (b"<?xml", "XML"),
+    (b"%pdf", "a PDF"),
+    (b"pk\x03\x04", "an archive"),
 )
 _BRANDS = {
     b"avif": "AVIF",
@@ -75,7 +83,7 @@ def other_reason(name: str) -> str:
 
 
 def sniff(head: bytes) -> str | None:
-    """The format that the first ``HEAD`` bytes of a file tell: Pillow's name for it, or "HEIC"; None for anything else."""
+    """The format that a file's first ``HEAD`` bytes tell: Pillow's name, or "HEIC"; None where it is no picture."""
     for magic, name in _MAGIC:
         if head.startswith(magic):
             return name
@@ -95,12 +103,9 @@ def describe(head: bytes) -> str:
     if not any(head):
         return "a file of zeros"
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:16].lower()
-    if start.startswith((b"<!doctype", b"<html", b"<?xml", b"<svg")):
-        return "not a picture but a web page or XML"
-    if head.startswith(b"PK\x03\x04"):
-        return "not a picture but an archive"
-    if head.startswith(b"%PDF"):
-        return "not a picture but a PDF"
+    for magic, what in _NOT_PICTURES:
+        if start.startswith(magic):
+            return f"not a picture but {what}"
     if all(byte >= 32 or byte in b"\t\r\n\f" for byte in head) and 127 not in head:
         return "not a picture but text"
     return "not a picture in a format that can be read"

@@ -7,7 +7,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
 
-# Controls, line and paragraph separators, marks that turn the direction of text, and halves of surrogate pairs: the last
+# Controls, line and paragraph separators, marks that turn the direction of text, and halves of surrogate pairs, which
 # stand for bytes that are not UTF-8 (PEP 383).
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 

@@ -1,4 +1,4 @@
-"""Random order that depends on a seed and on what is ordered, not on the machine, the NumPy version or the order given."""
+"""Random order that depends on a seed and on what is ordered: not on machine, NumPy version or the order given."""
 
 from __future__ import annotations
 
@@ -26,6 +26,11 @@ def keys_of_positions(count: int, *, seed: int) -> UIntArray:
     """A random 64-bit number for each of ``0..count-1``, shape ``(n,)``: SplitMix64 (Steele et al., OOPSLA 2014)."""
     start = int.from_bytes(blake2b(seed.to_bytes(16, "little", signed=True), digest_size=8).digest(), "little")
     z = np.uint64(start) + np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    return mix(z)
+
+
+def mix(z: UIntArray) -> UIntArray:
+    """One number for each number, as different as can be from its neighbours' (the finaliser of SplitMix64)."""
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return z ^ (z >> np.uint64(31))

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from zoo.data.dataset import Dataset, IntArray, Split
 from zoo.data.names import printable
-from zoo.data.shuffle import UIntArray, keys_of_names, units
+from zoo.data.shuffle import UIntArray, keys_of_names, mix, units
 from zoo.errors import DataError
 
 BoolArray = npt.NDArray[np.bool_]
@@ -28,8 +28,8 @@ def split(dataset: Dataset, *, seed: int, val_fraction: float = 0.2, groups: Int
         dataset: Labelled samples; those with label -1 go to training.
         seed: Any whole number.
         val_fraction: Share of the images for validation, in (0, 1).
-        groups: Number of each sample's group of near-duplicates, shape ``(n,)``; negative for a group of its own. Joined
-            with the samples' own groups: what any of the two holds together stays together.
+        groups: Number of each sample's group of near-duplicates, shape ``(n,)``; negative for a group of its own.
+            Joined with the samples' own groups: what any of the two holds together stays together.
 
     Raises:
         DataError: There is no image to train with.
@@ -114,6 +114,7 @@ def _choose(dataset: Dataset, seed: int, fraction: float, groups: IntArray | Non
     unit = units(len(dataset), _group_numbers(dataset), *([] if groups is None else [groups]))
     keys = np.full(int(unit.max()) + 1, np.iinfo(np.uint64).max, dtype=np.uint64)
     np.minimum.at(keys, unit, keys_of_names((s.path for s in dataset.samples), seed=seed))
+    keys = mix(keys)  # the least of many keys is small: large units would come first
     pool = _pool(dataset.labels, unit, fraction)
     _take_mixed(pool, keys, fraction)
     _take_pure(pool, keys)
