@@ -12,28 +12,14 @@ import numpy.typing as npt
 
 from diagnose import linear
 from diagnose.predictions import Predictions
-from zoo.data.dataset import Dataset, IntArray
+from zoo.data.dataset import Dataset
+from zoo.neighbours import FloatArray, IntArray, Neighbours, nearest, reduce
 from zoo.progress import ProgressCallback, silent
 
-FloatArray = npt.NDArray[np.float32]
 Statistics = npt.NDArray[np.void]
 T = TypeVar("T")
 
 FOLDS = 5
-_EXACT = 20_000  # rows up to which neighbours are searched exactly
-
-
-@dataclass(frozen=True, kw_only=True)
-class Neighbours:
-    """The nearest other images of each image.
-
-    Attributes:
-        index: Positions of the neighbours, nearest first, ``(n, k)``; -1 where there are fewer than k.
-        distance: Cosine distances in [0, 2], ``(n, k)``.
-    """
-
-    index: IntArray
-    distance: FloatArray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +122,7 @@ class Context:
 
     def reduced(self, backbone: str) -> FloatArray:
         """The leading principal components of a backbone's features, ``(n, 256)`` float32."""
-        return self._keep(("reduced", backbone), lambda: linear.reduce(self.embeddings[backbone], seed=self.seed))
+        return self._keep(("reduced", backbone), lambda: reduce(self.embeddings[backbone], seed=self.seed))
 
     def predicted(self, backbone: str) -> IntArray:
         """The class that a closed-form probe gives each image without having seen it, ``(n,)``.
@@ -213,44 +199,3 @@ class Context:
             self._kept[key] = compute()
         found: T = self._kept[key]
         return found
-
-
-def nearest(features: FloatArray, k: int) -> Neighbours:
-    """The k nearest other rows of each row by cosine distance, through faiss.
-
-    Exact up to 20,000 rows. Above, an inverted file of about 4 sqrt(n) cells, 16 of which are searched: n sqrt(n) at worst.
-
-    Args:
-        features: ``(n, d)``.
-        k: How many.
-    """
-    import faiss  # slow to import
-
-    n, d = features.shape
-    unit = np.ascontiguousarray(features, dtype=np.float32)
-    unit = unit / np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), 1e-12)
-    index = faiss.IndexFlatIP(d)
-    if n > _EXACT:
-        index = faiss.IndexIVFFlat(index, d, int(4 * n**0.5), faiss.METRIC_INNER_PRODUCT)
-        index.cp.niter = 5
-        index.cp.max_points_per_centroid = 64
-        index.train(unit)
-        index.nprobe = 16
-    index.add(unit)
-    similarity, found = index.search(unit, min(k + 1, n))
-    return _without_self(found, similarity, k)
-
-
-def _without_self(found: IntArray, similarity: FloatArray, k: int) -> Neighbours:
-    """Drop each row from its own list; where it is not in it (copies), drop the farthest."""
-    n, width = found.shape
-    itself = found == np.arange(n)[:, None]
-    itself[~itself.any(axis=1), -1] = True
-    others = found[~itself].reshape(n, width - 1)
-    distance = (1 - similarity[~itself]).reshape(n, width - 1).astype(np.float32)
-    missing = k - others.shape[1]
-    if missing > 0:
-        others = np.pad(others, ((0, 0), (0, missing)), constant_values=-1)
-        distance = np.pad(distance, ((0, 0), (0, missing)), constant_values=2.0)
-    distance[others < 0] = 2.0
-    return Neighbours(index=others.astype(np.int64), distance=distance)

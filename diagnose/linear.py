@@ -13,34 +13,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float32]
-IntArray = npt.NDArray[np.int64]
+from zoo.neighbours import FloatArray, IntArray
 
-RANK = 256
 _STRENGTHS = np.array([1e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 10.0])
-_SAMPLE = 20_000  # rows that the principal components are fitted on
-
-
-def reduce(features: npt.NDArray[np.floating], *, rank: int = RANK, seed: int = 0) -> FloatArray:
-    """The leading principal components of the features, centred: ``(n, d)`` of any float to ``(n, min(rank, d))`` float32.
-
-    No label is used, so that reducing before splitting tells a classifier nothing about the held-out labels. Components are
-    fitted on at most 20,000 rows; memory beyond the result is bounded by a chunk of rows.
-    """
-    n, d = features.shape
-    rows = np.arange(n) if n <= _SAMPLE else np.sort(np.random.default_rng(seed).choice(n, _SAMPLE, replace=False))
-    sample = np.asarray(features[rows], dtype=np.float32)
-    mean = sample.mean(axis=0)
-    if d <= rank:
-        axes = np.eye(d, dtype=np.float32)
-    else:
-        sample -= mean
-        axes = np.linalg.eigh(sample.T @ sample)[1][:, -rank:]
-    reduced = np.empty((n, axes.shape[1]), dtype=np.float32)
-    for start in range(0, n, _SAMPLE):
-        chunk = slice(start, start + _SAMPLE)
-        reduced[chunk] = (np.asarray(features[chunk], dtype=np.float32) - mean) @ axes
-    return reduced
 
 
 def one_hot(labels: IntArray, num_classes: int) -> FloatArray:

@@ -229,14 +229,26 @@ def _nothing(results: Results) -> Answer:
         return Conclusion.NOTHING, Strength.CONCLUSIVE, "Nothing wrong: the accuracy reaches what was asked for."
     if results.gap is not None:
         strength = Strength.CONCLUSIVE if results.paired else Strength.SUGGESTIVE
-        return Conclusion.NOTHING, strength, "Nothing wrong: your figure is what a known-good model reaches on this data."
-    return Conclusion.NOTHING, Strength.SUGGESTIVE, "Nothing wrong found: no check of the data found a cause that costs."
+        return (
+            Conclusion.NOTHING,
+            strength,
+            "Nothing wrong: your figure is what a known-good model reaches on this data.",
+        )
+    return (
+        Conclusion.NOTHING,
+        Strength.SUGGESTIVE,
+        "Nothing wrong found: no check of the data found a cause that costs.",
+    )
 
 
 def _algorithm(results: Results, algorithm: tuple[Finding, ...]) -> Answer:
     strength = Strength.CONCLUSIVE if results.paired or results.own_code or _proven(algorithm) else Strength.SUGGESTIVE
     if results.yours is None and not algorithm:
-        return Conclusion.NOTHING, Strength.SUGGESTIVE, "Nothing wrong with the data: a known-good model reaches the target."
+        return (
+            Conclusion.NOTHING,
+            Strength.SUGGESTIVE,
+            "Nothing wrong with the data: a known-good model reaches the target.",
+        )
     if level(results.own_code, results.own_line) is Level.GOOD:
         where = "The algorithm, in how it meets this data: it works on known-good data, and a known-good model works on yours."
         return Conclusion.ALGORITHM, strength, where
