@@ -1,0 +1,229 @@
+"""Hugging Face data sets, from the hub or a folder: their pictures become files in the cache, once."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from zoo.data.dataset import Dataset, Sample, Skipped, Split
+from zoo.data.decode import UnusableImage
+from zoo.data.files import read_file
+from zoo.data.folder import SPLIT_NAMES
+from zoo.data.formats import HEAD, sniff
+from zoo.data.materialise import once
+from zoo.data.names import class_name, printable
+from zoo.errors import DataError, DependencyError, HubError
+
+_SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "GIF": ".gif", "WEBP": ".webp", "BMP": ".bmp", "TIFF": ".tif"}
+_LABELS = ("label", "labels", "fine_label", "class", "target")
+_PART = re.compile(r"\w[\w.-]*")
+_FORMAT = 1  # of what is written below; part of the key
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Columns:
+    """Which columns hold the picture and its label, and the names of the classes where they are numbered."""
+
+    image: str
+    label: str
+    names: tuple[str, ...] | None
+
+
+def is_saved(folder: Path) -> bool:
+    """Whether ``save_to_disk`` wrote this folder."""
+    return (folder / "dataset_dict.json").is_file() or (
+        (folder / "state.json").is_file() and (folder / "dataset_info.json").is_file()
+    )
+
+
+def read_hub(source: str, *, offline: bool) -> Dataset:
+    """The images of ``name[:config]`` on the hub, or of a folder in any layout that the package ``datasets`` knows.
+
+    The splits are those of the data set. What is fetched once is used from the caches afterwards.
+
+    Args:
+        source: ``name``, ``owner/name`` (``:config`` may follow), or a folder.
+        offline: Make no network call: use what ``datasets`` has cached.
+
+    Raises:
+        DataError: It has no column of images or of labels.
+        HubError: It cannot be had.
+        DependencyError: ``datasets`` is not installed.
+    """
+    parts = _load(source, offline=offline)
+    name = Path(source).name if Path(source).is_dir() else source.rpartition("/")[2].replace(":", "-")
+    columns = _columns(next(iter(parts.values())), source)
+    key = sha256(repr([_FORMAT, *((k, p._fingerprint, len(p)) for k, p in parts.items())]).encode()).hexdigest()  # noqa: SLF001
+    folder = once("hf", key, lambda part: _write(parts, columns, part))
+    return _dataset(folder, printable(name))
+
+
+def _load(source: str, *, offline: bool) -> dict[str, Any]:
+    """The data set's parts by name; pictures as they are stored, undecoded."""
+    try:
+        import datasets  # noqa: PLC0415 - an extra; 1 s
+    except ImportError:
+        raise DependencyError.missing("datasets", extra="datasets", purpose="Reading a Hugging Face data set") from None
+    folder = Path(source).expanduser()
+    path, config = (str(folder), None) if folder.is_dir() else _name_and_config(source)
+    try:
+        with _offline(datasets, offline=offline):
+            loaded = datasets.load_from_disk(path) if is_saved(folder) else datasets.load_dataset(path, config)
+    except (OSError, ValueError, KeyError, RuntimeError, datasets.exceptions.DatasetsError) as error:
+        raise _unavailable(source, error, local=folder.is_dir(), offline=offline) from error
+    parts = dict(loaded) if isinstance(loaded, dict) else {str(loaded.split or "all"): loaded}
+    if not parts or not all(_PART.fullmatch(name) for name in parts):  # they become names of folders
+        raise DataError(
+            f"{printable(source)} names its parts {', '.join(map(repr, parts)) or 'not at all'}.",
+            remedy="Parts must have plain names: train, validation, test.",
+        )
+    return parts
+
+
+def _name_and_config(source: str) -> tuple[str, str | None]:
+    name, _, config = source.partition(":")
+    return name, config or None
+
+
+@contextmanager
+def _offline(datasets: Any, *, offline: bool) -> Iterator[None]:
+    """Keeps ``datasets`` and the hub's client off the network, and their progress bars off the screen."""
+    from huggingface_hub import constants  # noqa: PLC0415
+
+    places = [
+        (datasets.config, "HF_HUB_OFFLINE"),
+        (datasets.config, "HF_DATASETS_OFFLINE"),
+        (constants, "HF_HUB_OFFLINE"),
+    ]
+    before = [(place, name, getattr(place, name)) for place, name in places if hasattr(place, name)]
+    bars = datasets.are_progress_bars_disabled()
+    try:
+        datasets.disable_progress_bars()
+        for place, name, value in before:
+            setattr(place, name, offline or value)
+        yield
+    finally:
+        for place, name, value in before:
+            setattr(place, name, value)
+        if not bars:
+            datasets.enable_progress_bars()
+
+
+def _unavailable(source: str, error: Exception, *, local: bool, offline: bool) -> DataError | HubError:
+    first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    said = printable(first_line)[:300].rstrip(".")
+    if local:
+        return DataError(
+            f"{printable(source)} cannot be read as a Hugging Face data set: {said}.",
+            remedy="Write it anew with save_to_disk, or give an image folder.",
+        )
+    if offline:
+        return HubError(
+            f"The data set {source!r} is not in the cache of Hugging Face, and --offline allows no download: {said}.",
+            remedy="Run the command once without --offline.",
+        )
+    return HubError(
+        f"The data set {source!r} cannot be had: {said}.",
+        remedy="Check the name and the network (HF_ENDPOINT, HF_TOKEN), or give a local folder: hf:FOLDER",
+    )
+
+
+def _columns(part: Any, source: str) -> _Columns:
+    import datasets  # noqa: PLC0415
+
+    kinds = dict(part.features)
+    images = [n for n, kind in kinds.items() if isinstance(kind, datasets.Image)]
+    numbered = [n for n, kind in kinds.items() if isinstance(kind, datasets.ClassLabel)]
+    scalars = [n for n, kind in kinds.items() if isinstance(kind, datasets.Value) and kind.dtype != "binary"]
+    label = next((n for n in _LABELS if n in numbered), None) or next(iter(numbered), None)
+    label = label or next((n for n in _LABELS if n in scalars), None)
+    if not images or label is None:
+        raise DataError(
+            f"The data set {printable(source)!r} has no column of {'labels' if images else 'images'}. "
+            f"Its columns are: {', '.join(f'{n} ({type(kind).__name__})' for n, kind in kinds.items())}.",
+            remedy="It needs a column of images, and one called label.",
+        )
+    names = tuple(class_name(n) for n in kinds[label].names) if label in numbered else None
+    return _Columns(image="image" if "image" in images else images[0], label=label, names=names)
+
+
+def _write(parts: dict[str, Any], columns: _Columns, folder: Path) -> None:
+    """Each picture as a file with the bytes it is stored with, and ``index.json`` beside them."""
+    import datasets  # noqa: PLC0415
+
+    index: list[tuple[str, str]] = []
+    skipped: list[tuple[str, str]] = []
+    for name, part in parts.items():
+        (folder / name).mkdir()
+        stored = part.select_columns([columns.image, columns.label]).cast_column(
+            columns.image, datasets.Image(decode=False)
+        )
+        for number, row in enumerate(stored):
+            place = f"{name}/{number:08d}"
+            label = _label(row[columns.label], columns.names)
+            if label is None:
+                skipped.append((place, "no label"))
+                continue
+            try:
+                data = _bytes(row[columns.image])
+            except UnusableImage as error:
+                skipped.append((place, error.reason))
+                continue
+            path = place + _SUFFIXES.get(sniff(data[:HEAD]) or "", "")
+            (folder / path).write_bytes(data)
+            index.append((path, label))
+    (folder / "index.json").write_text(json.dumps({"samples": index, "skipped": skipped}), "utf-8")
+
+
+def _label(value: object, names: tuple[str, ...] | None) -> str | None:
+    """The name of the class; None where there is none, as in the test parts of many data sets (-1)."""
+    if value is None or value == "":
+        return None
+    if names is None:
+        return class_name(str(value))
+    return names[value] if isinstance(value, int) and 0 <= value < len(names) else None
+
+
+def _bytes(picture: dict[str, Any] | None) -> bytes:
+    """The stored bytes, from the data set itself or from the file that it names.
+
+    Raises:
+        UnusableImage: There are none, with the reason.
+    """
+    if picture and picture.get("bytes"):
+        return bytes(picture["bytes"])
+    if picture and picture.get("path"):
+        return read_file(picture["path"])
+    raise UnusableImage("no picture in this row")
+
+
+def _dataset(folder: Path, name: str) -> Dataset:
+    index = json.loads((folder / "index.json").read_text("utf-8"))
+    listed = [(path, path.partition("/")[0], label) for path, label in index["samples"]]
+    splits: dict[str, Split | None] = {part: SPLIT_NAMES.get(part.lower()) for _, part, _ in listed}
+    named = any(splits.values())
+    skipped = [Skipped(path=path, reason=reason) for path, reason in index["skipped"]]
+    if named:
+        skipped += [
+            Skipped(path=path, reason=f"the part {part!r} is none of the splits")
+            for path, part, _ in listed
+            if splits[part] is None
+        ]
+        listed = [entry for entry in listed if splits[entry[1]] is not None]
+    classes = tuple(sorted({label for _, _, label in listed}))
+    number = {label: i for i, label in enumerate(classes)}
+    samples = (Sample(path=path, label=number[label], split=splits[part]) for path, part, label in listed)
+    return Dataset(
+        root=folder,
+        samples=tuple(sorted(samples, key=lambda s: s.path)),
+        classes=classes,
+        skipped=tuple(skipped),
+        name=name,
+        given_splits=named,
+    )

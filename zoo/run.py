@@ -1,0 +1,340 @@
+"""The run folder: a contract. Whatever comes after a fine-tuning reads only this.
+
+    config.yaml   what was asked for and what was chosen        env.json    where it ran
+    data.json     every image: split, label; what was skipped   metrics.csv one row an epoch
+    weights/{best,last}.safetensors                             predictions-<split>.csv
+    state/        what `zoo resume` needs                       log.txt, plots/, report.html, README.md
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from filelock import FileLock, Timeout
+
+from zoo.data.dataset import Dataset, Sample, Skipped, Split
+from zoo.errors import DataError, OptionError, RunError, ZooError
+from zoo.files import storage_error, write_json, write_text
+from zoo.predictions import Predictions
+from zoo.preprocess import Preprocess
+from zoo.settings import Settings
+
+if TYPE_CHECKING:
+    from torch import nn
+
+#: Of the run folder's layout. A newer one cannot be read by this version; older ones must be.
+SCHEMA = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """What ``config.yaml`` holds.
+
+    Attributes:
+        model: Canonical name in the catalog.
+        data: What the person named: a folder, a manifest, a zip or a hub name; absolute where it is a path.
+        settings: Resolved: nothing is left to be chosen.
+        classes: In the order of the model's outputs.
+        preprocess: How images become inputs.
+        version: Of zoovet.
+        schema: Of the run folder.
+    """
+
+    model: str
+    data: str
+    settings: Settings
+    classes: tuple[str, ...]
+    preprocess: Preprocess
+    version: str
+    schema: int = SCHEMA
+
+    def to_yaml(self) -> str:
+        """As text; keys in the order a person would read them."""
+        plain = {
+            "schema": self.schema,
+            "zoovet": self.version,
+            "model": self.model,
+            "data": self.data,
+            "settings": self.settings.chosen(),
+            "preprocess": _plain(asdict(self.preprocess)),
+            "classes": list(self.classes),
+        }
+        return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
+
+    @classmethod
+    def from_yaml(cls, text: str) -> RunConfig:
+        """Read what ``to_yaml`` wrote.
+
+        Raises:
+            RunError: Made by a newer version.
+            KeyError, TypeError, ValueError: Damaged.
+        """
+        plain = yaml.safe_load(text)
+        if int(plain["schema"]) > SCHEMA:
+            raise RunError(
+                f"The run was made by zoovet {plain.get('zoovet', '?')}, which is newer than this one.",
+                remedy="Update: pip install -U zoovet",
+            )
+        shape = {key: tuple(v) if isinstance(v, list) else v for key, v in plain["preprocess"].items()}
+        return cls(
+            schema=int(plain["schema"]),
+            version=str(plain["zoovet"]),
+            model=str(plain["model"]),
+            data=str(plain["data"]),
+            settings=Settings(**plain["settings"]),
+            classes=tuple(str(name) for name in plain["classes"]),
+            preprocess=Preprocess(**shape),
+        )
+
+
+class Run:
+    """A run folder, opened. Reading is lazy: opening costs one small file.
+
+    Args:
+        path: The folder.
+        config: What its ``config.yaml`` says.
+    """
+
+    def __init__(self, path: Path, config: RunConfig) -> None:
+        self.path = path
+        self.config = config
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r}, model={self.config.model!r}, classes={len(self.classes)})"
+
+    @classmethod
+    def open(cls, path: str | Path) -> Run:
+        """Open a run folder.
+
+        Raises:
+            RunError: There is none at ``path``, it is damaged, or it was made by a newer version.
+        """
+        folder = Path(path)
+        try:
+            text = (folder / "config.yaml").read_text(encoding="utf-8")
+        except OSError:
+            raise RunError(
+                f"{folder} is no run folder: it has no readable config.yaml.",
+                remedy="Name a folder that `zoo finetune` made, such as runs/latest.",
+            ) from None
+        try:
+            return cls(folder.resolve(), RunConfig.from_yaml(text))
+        except ZooError:
+            raise
+        except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
+            raise RunError(
+                f"{folder / 'config.yaml'} is damaged ({type(error).__name__}: {error}).",
+                remedy="Make the run again: zoo finetune MODEL DATA",
+            ) from error
+
+    @classmethod
+    def create(cls, config: RunConfig, dataset: Dataset, *, out: Path | None) -> Run:
+        """Make a new folder: ``out``, or the next free number under ``runs/``. No two runs ever share one.
+
+        Raises:
+            OptionError: ``out`` exists and is not empty.
+            StorageError: The folder cannot be made.
+        """
+        path = _claim(out) if out else _claim_next(Path("runs"), f"{_slug(config.model)}-{_slug(dataset.name)}")
+        run = cls(path.resolve(), config)
+        write_json(run.path / "env.json", _environment())
+        run.write_dataset(dataset)
+        write_text(run.path / "config.yaml", config.to_yaml())
+        return run
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names in the order of the model's outputs."""
+        return self.config.classes
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """How images become inputs of ``module()``."""
+        return self.config.preprocess
+
+    @property
+    def weights(self) -> Path:
+        """The weights that the run ships."""
+        return self.path / "weights" / "best.safetensors"
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run ended; its model card is written last."""
+        return (self.path / "README.md").exists()
+
+    def module(self) -> nn.Module:
+        """The fine-tuned model with its best weights: float32, evaluation mode, on the CPU.
+
+        Raises:
+            RunError: The run has no weights yet, or they are damaged.
+        """
+        from safetensors import SafetensorError  # imported here: a command that shows a report needs no torch
+        from safetensors.torch import load_file
+
+        from zoo.catalog import card
+        from zoo.weights import build
+
+        if not self.weights.exists():
+            raise RunError(f"{self.path} has no weights yet.", remedy=f"Finish it: zoo resume {self.path}")
+        try:
+            module = build(card(self.config.model), num_classes=len(self.classes))
+            module.load_state_dict(load_file(self.weights))
+        except (SafetensorError, OSError, RuntimeError) as error:
+            raise RunError(
+                f"{self.weights} is damaged or belongs to another model ({error}).",
+                remedy="Make the run again: zoo finetune MODEL DATA",
+            ) from error
+        return module.eval()
+
+    def dataset(self) -> Dataset:
+        """The images of the run, with their splits.
+
+        Raises:
+            RunError: ``data.json`` is missing or damaged.
+        """
+        try:
+            plain = json.loads((self.path / "data.json").read_text(encoding="utf-8"))
+            samples = tuple(Sample(path=p, label=y, split=s, group=g) for p, y, s, g in plain["samples"])
+            skipped = tuple(Skipped(path=p, reason=r) for p, r in plain["skipped"])
+            return Dataset(
+                root=Path(plain["root"]), name=plain["name"], samples=samples, classes=tuple(plain["classes"]),
+                skipped=skipped, given_splits=plain["given_splits"], warnings=tuple(plain["warnings"]),
+            )  # fmt: skip
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise RunError(f"{self.path / 'data.json'} is missing or damaged ({error}).", remedy="Make the run again.") from error
+
+    def write_dataset(self, dataset: Dataset) -> None:
+        """Write ``data.json``: every image with its label, split and group, the class order, what was skipped."""
+        plain = {
+            "root": str(dataset.root.resolve()),
+            "name": dataset.name,
+            "given_splits": dataset.given_splits,
+            "classes": list(dataset.classes),
+            "warnings": list(dataset.warnings),
+            "skipped": [[s.path, s.reason] for s in dataset.skipped],
+            "samples": [[s.path, s.label, s.split, s.group] for s in dataset.samples],
+        }
+        write_json(self.path / "data.json", plain)
+
+    def predictions(self, split: Split) -> Predictions:
+        """What the best weights say of one split.
+
+        Raises:
+            RunError: The run has no such split, or is not finished.
+        """
+        path = self.path / f"predictions-{split}.csv"
+        if not path.exists():
+            raise RunError(f"{self.path} has no predictions for {split!r}.", remedy=f"Finish it: zoo resume {self.path}")
+        try:
+            return Predictions.read(path)
+        except DataError as error:
+            raise RunError(error.what, remedy=f"Make them again: zoo evaluate {self.path}") from error
+
+    @cached_property
+    def lock(self) -> FileLock:
+        """Held by the process that trains. A second one is refused."""
+        return FileLock(self.path / "state" / "lock", timeout=0)
+
+    def acquire(self) -> None:
+        """Take the lock.
+
+        Raises:
+            RunError: Another process has it.
+        """
+        (self.path / "state").mkdir(exist_ok=True)
+        try:
+            self.lock.acquire()
+        except Timeout:
+            raise RunError(f"Another process is training in {self.path}.", remedy="Wait for it, or stop it first.") from None
+
+    def log(self, line: str) -> None:
+        """Append one line to ``log.txt``."""
+        try:
+            with (self.path / "log.txt").open("a", encoding="utf-8", errors="surrogateescape") as file:
+                file.write(line + "\n")
+        except OSError as error:
+            raise storage_error(error, self.path / "log.txt") from error
+
+
+def _claim(path: Path) -> Path:
+    """Take ``path`` as a new run folder: making its ``state`` folder is the one step only one process can win."""
+    try:
+        if path.exists() and any(path.iterdir()):
+            raise OptionError(f"The folder {path} is not empty.", remedy="Choose another --out, or leave it away.")
+        path.mkdir(parents=True, exist_ok=True)
+        (path / "state").mkdir()
+    except FileExistsError:
+        raise OptionError(f"{path} is a file, or another run has just taken it.", remedy="Choose another --out.") from None
+    except NotADirectoryError:
+        raise OptionError(f"{path} is not a folder.", remedy="Choose another --out.") from None
+    except OSError as error:
+        raise storage_error(error, path) from error
+    return path
+
+
+def _claim_next(parent: Path, stem: str) -> Path:
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        taken = [int(m[1]) for p in parent.iterdir() if (m := re.fullmatch(rf"{re.escape(stem)}-(\d+)", p.name))]
+        number = max(taken, default=0) + 1
+        while True:
+            path = parent / f"{stem}-{number:03d}"
+            try:
+                path.mkdir()
+            except FileExistsError:
+                number += 1
+                continue
+            (path / "state").mkdir()
+            _point_latest(parent, path)
+            return path
+    except OSError as error:
+        raise storage_error(error, parent) from error
+
+
+def _point_latest(parent: Path, path: Path) -> None:
+    """Let ``runs/latest`` point to ``path``; a file system without links goes without."""
+    link = parent / f".latest-{os.getpid()}"
+    try:
+        link.symlink_to(path.name, target_is_directory=True)
+        link.replace(parent / "latest")
+    except OSError:
+        link.unlink(missing_ok=True)
+
+
+def _slug(name: str) -> str:
+    """A name as part of a folder's name: letters, digits, dots and underscores."""
+    short = name.rsplit("/", 1)[-1].split(".")[0]
+    return re.sub(r"[^A-Za-z0-9_]+", "_", short).strip("_")[:40] or "data"
+
+
+def _environment() -> dict[str, Any]:
+    packages = ("zoovet", "torch", "torchvision", "timm", "accelerate", "numpy", "pillow", "scikit-learn")
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": platform.machine(),
+        "cores": os.cpu_count(),
+        "packages": {name: version(name) for name in packages},
+    }
+
+
+def version(package: str) -> str:
+    """The installed version of a distribution, or ``unknown``."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
