@@ -12,8 +12,10 @@ import numpy.typing as npt
 
 from diagnose import linear
 from diagnose.predictions import Predictions
-from zoo.data.dataset import Dataset
+from zoo.data import Dataset, folds
+from zoo.duplicates import duplicate_groups, merge
 from zoo.neighbours import FloatArray, IntArray, Neighbours, nearest, reduce
+from zoo.probe import probe
 from zoo.progress import ProgressCallback, silent
 
 Statistics = npt.NDArray[np.void]
@@ -34,7 +36,6 @@ class Context:
         target: The accuracy asked for, a fraction.
         got: The accuracy the person's algorithm reaches, a fraction.
         seed: Seed of everything random.
-        copy_threshold: Cosine similarity above which two images may be crops of each other.
         progress: Told how far it is.
     """
 
@@ -45,7 +46,6 @@ class Context:
     target: float | None = None
     got: float | None = None
     seed: int = 0
-    copy_threshold: float | None = None
     progress: ProgressCallback = silent
     _kept: dict[tuple[str, ...], Any] = field(default_factory=dict, repr=False, compare=False)
 
@@ -72,17 +72,12 @@ class Context:
     @cached_property
     def duplicates(self) -> IntArray:
         """Group number of each image, ``(n,)``; copies of one picture share theirs."""
-        from zoo.duplicates import duplicate_groups
-
-        features = next(iter(self.embeddings.values()))
-        return duplicate_groups(self.statistics, features, threshold=self.copy_threshold)
+        return duplicate_groups(self.statistics, next(iter(self.embeddings.values())))
 
     @cached_property
     def groups(self) -> IntArray:
         """Group number of each image, ``(n,)``: what must not straddle a split, by copies and by given groups."""
-        from zoo.duplicates import merge
-
-        given = {}
+        given: dict[str | int, list[int]] = {}
         for position, sample in enumerate(self.dataset.samples):
             given.setdefault(sample.group if sample.group is not None else position, []).append(position)
         pairs = [(members[0], other) for members in given.values() for other in members[1:]]
@@ -91,8 +86,6 @@ class Context:
     @cached_property
     def folds(self) -> IntArray:
         """Fold number of each image, ``(n,)``: stratified by class, a group never straddles two folds."""
-        from zoo.data import folds
-
         return folds(self.labels, self.groups, FOLDS, self.seed)
 
     @cached_property
@@ -127,8 +120,8 @@ class Context:
     def predicted(self, backbone: str) -> IntArray:
         """The class that a closed-form probe gives each image without having seen it, ``(n,)``.
 
-        Where splits were given, held-out images are predicted from the training images, and those from each other by folds;
-        otherwise every image is predicted from the other folds.
+        Where splits were given, held-out images are predicted from the training images, and those from each other by
+        folds; otherwise every image is predicted from the other folds.
         """
 
         def compute() -> IntArray:
@@ -166,16 +159,9 @@ class Context:
 
     def out_of_fold(self, backbone: str) -> FloatArray:
         """Class probabilities by a logistic probe that never saw the image's fold, ``(n, C)``."""
-        from zoo.probe import out_of_fold, probe
 
         def compute() -> FloatArray:
-            x = self.embeddings[backbone]
-            fitted = probe(x, self.labels, self.num_classes, folds=self.folds)
-            return (
-                fitted.out_of_fold
-                if fitted.out_of_fold is not None
-                else out_of_fold(x, self.labels, self.num_classes, self.folds, strength=fitted.strength)
-            )
+            return probe(self.embeddings[backbone], self.labels, self.num_classes, folds=self.folds).out_of_fold
 
         return self._keep(("out-of-fold", backbone), compute)
 

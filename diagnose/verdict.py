@@ -5,8 +5,9 @@
 | known-good data | A: positive control | C: is their code sound? |
 | their data | B: what the data allows | D: the complaint |
 
-Two rules stand above the table. Absence of success is no evidence against the data: ``data`` and ``both`` need a data check
-that failed. And nothing is blamed on the data before the positive control has shown that the known-good model works here.
+Two rules stand above the table. Absence of success is no evidence against the data: ``data`` and ``both`` need a data
+check that failed. And nothing is blamed on the data before the positive control has shown that the known-good model works
+here.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ class Results:
 
 
 def judge(points: Estimate | None, *, untrustworthy: bool = False) -> Outcome:
-    """Whether a finding is a failure: it costs at least one point, its interval above 0, or it voids the measurement."""
+    """Whether a finding is a failure: it costs a point or more, its interval above 0, or it voids the measurement."""
     if untrustworthy:
         return Outcome.FAIL
     costly = points is not None and points.value >= NEGLIGIBLE and points.interval[0] > 0
@@ -250,7 +251,9 @@ def _algorithm(results: Results, algorithm: tuple[Finding, ...]) -> Answer:
             "Nothing wrong with the data: a known-good model reaches the target.",
         )
     if level(results.own_code, results.own_line) is Level.GOOD:
-        where = "The algorithm, in how it meets this data: it works on known-good data, and a known-good model works on yours."
+        where = (
+            "The algorithm, in how it meets this data: it works on known-good data, and a known-good model on yours."
+        )
         return Conclusion.ALGORITHM, strength, where
     return Conclusion.ALGORITHM, strength, "The algorithm: a known-good model does better on the same data."
 

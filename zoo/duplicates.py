@@ -1,9 +1,9 @@
 """Copies of one picture: exact ones, resized, re-encoded, flipped, turned and cropped ones.
 
-Candidates come from hashes and features, in N log N: exact copies share a hash of their pixels; resized, re-encoded, flipped
-and turned ones have perceptual hashes a few bits apart, found by multi-index Hamming search (Norouzi, Punjani, Fleet 2012,
-doi:10.1109/CVPR.2012.6248043); crops are among the nearest neighbours in feature space. Whether a candidate is a copy or only
-looks alike is then decided on small grey pictures, by laying one over the other (``zoo.registration``).
+Candidates come from hashes and features, in N log N: exact copies share a hash of their pixels; resized, re-encoded,
+flipped and turned ones have perceptual hashes a few bits apart, found by multi-index Hamming search (Norouzi, Punjani,
+Fleet 2012, doi:10.1109/CVPR.2012.6248043); crops are among the nearest neighbours in feature space. Whether a candidate is
+a copy or only looks alike is then decided on small grey pictures, by laying one over the other (``zoo.registration``).
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from zoo.neighbours import FloatArray, IntArray, nearest, reduce
 from zoo.registration import mismatch, turned
@@ -31,7 +33,7 @@ class CopyRule:
     Attributes:
         bits: Perceptual hashes at most so many bits apart are candidates (at most 7, or 5 above 200,000 images).
         neighbours: How many nearest neighbours in feature space are candidates for crops.
-        likeness: Cosine similarity of the features plus correlation of the 8 x 8 thumbnails that such a neighbour must have.
+        likeness: Cosine similarity of the features plus correlation of the 8 x 8 thumbnails that such a neighbour has.
         mismatch: Copies differ at most so much once laid over each other, in units of a shift by one pixel.
     """
 
@@ -72,7 +74,7 @@ def copies(
     structured = unique[statistics["contrast"][unique] > _FLAT]
     hashes = statistics["phash"][structured]
     near = structured[near_hashes(hashes, rule.bits)]
-    candidates = near
+    candidates: IntArray = near
     if features is not None:
         candidates = np.concatenate([near, structured[_crop_candidates(statistics, features, structured, rule)]])
     return np.concatenate([exact, _confirmed(statistics, np.unique(np.sort(candidates, axis=1), axis=0), rule)])
@@ -86,9 +88,6 @@ def merge(groups: IntArray, pairs: IntArray, *, first: bool = False) -> IntArray
         pairs: Positions of images that belong together, ``(m, 2)``.
         first: Name each group by the position of its first image instead.
     """
-    from scipy.sparse import coo_array  # slow to import
-    from scipy.sparse.csgraph import connected_components
-
     n = len(groups)
     _, anchor, number = np.unique(groups, return_index=True, return_inverse=True)
     rows = np.concatenate([pairs[:, 0], np.arange(n)])
@@ -153,7 +152,7 @@ def _search(plain: HashArray, queries: HashArray, origin: IntArray, band: tuple[
     return np.concatenate(found)
 
 
-_BITS = np.array([bin(value).count("1") for value in range(1 << 16)], dtype=np.uint8)
+_BITS = np.array([value.bit_count() for value in range(1 << 16)], dtype=np.uint8)
 
 
 def _distance(first: HashArray, second: HashArray) -> npt.NDArray[np.uint8]:
@@ -174,7 +173,8 @@ def _thumbnails(statistics: Statistics, pairs: IntArray) -> FloatArray:
     grey = statistics["thumbnail"].astype(np.float32).mean(axis=3).reshape(len(statistics), 64)
     grey -= grey.mean(axis=1, keepdims=True)
     grey /= np.maximum(np.linalg.norm(grey, axis=1, keepdims=True), 1e-3)
-    return np.einsum("mi,mi->m", grey[pairs[:, 0]], grey[pairs[:, 1]])
+    alike: FloatArray = np.einsum("mi,mi->m", grey[pairs[:, 0]], grey[pairs[:, 1]])
+    return alike
 
 
 def _crop_candidates(
@@ -199,7 +199,7 @@ def _confirmed(statistics: Statistics, pairs: IntArray, rule: CopyRule) -> IntAr
 
 
 def _best_mismatch(first: FloatArray, second: FloatArray) -> FloatArray:
-    """The least mismatch as the pictures are, and under the flip or turn of ``second`` that fits best unmoved, ``(m,)``."""
+    """The least mismatch as the pictures are, and under the flip or turn of ``second`` that fits best, ``(m,)``."""
     left = mismatch(first, second)
     variants = np.stack(list(turned(second)))
     centred = first - first.mean(axis=(1, 2), keepdims=True)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
+import faiss
 import numpy as np
 import numpy.typing as npt
 
@@ -28,10 +30,10 @@ class Neighbours:
 
 
 def reduce(features: npt.NDArray[np.floating], *, rank: int = RANK, seed: int = 0) -> FloatArray:
-    """The leading principal components of features, centred: ``(n, d)`` of any float to ``(n, min(rank, d))`` float32.
+    """The leading principal components of features, centred: ``(n, d)`` of any float to ``(n, min(rank, d))``.
 
-    No label is used, so that reducing before splitting tells a classifier nothing of the held-out labels. The components
-    are fitted on at most 20,000 rows; memory beyond the result is bounded by a chunk of rows.
+    No label is used, so that reducing before splitting tells a classifier nothing of the held-out labels. Components are
+    fitted on at most 20,000 rows; memory beyond the result is bounded by a chunk of rows.
     """
     n, d = features.shape
     rows = np.arange(n) if n <= _CHUNK else np.sort(np.random.default_rng(seed).choice(n, _CHUNK, replace=False))
@@ -52,31 +54,36 @@ def reduce(features: npt.NDArray[np.floating], *, rank: int = RANK, seed: int = 
 def nearest(features: FloatArray, k: int) -> Neighbours:
     """The k nearest other rows of each row by cosine distance.
 
-    Exact up to 20,000 rows. Above, an inverted file (Sivic and Zisserman 2003) of 4 sqrt(n) cells, 16 of which are searched:
-    the work grows as n sqrt(n), the memory as n.
+    Exact up to 20,000 rows. Above, an inverted file (Sivic and Zisserman 2003) of 4 sqrt(n) cells, 16 of which are
+    searched: the work grows as n sqrt(n), the memory as n.
 
     Args:
         features: ``(n, d)``.
         k: How many.
     """
-    import faiss  # slow to import
-
     n, d = features.shape
     if n < 2:
         return Neighbours(index=np.full((n, k), -1), distance=np.full((n, k), 2, dtype=np.float32))
     unit = np.ascontiguousarray(features, dtype=np.float32)
     unit = unit / np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), 1e-12)
-    index = faiss.IndexFlatIP(d)
-    if n > _CHUNK:
-        quantiser = index
-        index = faiss.IndexIVFFlat(quantiser, d, int(4 * n**0.5), faiss.METRIC_INNER_PRODUCT)
-        index.cp.niter = 5
-        index.cp.max_points_per_centroid = 40
-        index.train(unit)
-        index.nprobe = 16
-    index.add(unit)
-    similarity, found = index.search(unit, min(k + 1, n))
+    similarity, found = _index(unit).search(unit, min(k + 1, n))
     return _without_self(found, similarity, k)
+
+
+def _index(unit: FloatArray) -> Any:
+    """A faiss index of unit vectors ``(n, d)`` under the inner product."""
+    n, d = unit.shape
+    flat = faiss.IndexFlatIP(d)
+    if n <= _CHUNK:
+        flat.add(unit)
+        return flat
+    cells = faiss.IndexIVFFlat(flat, d, int(4 * n**0.5), faiss.METRIC_INNER_PRODUCT)
+    cells.cp.niter = 5
+    cells.cp.max_points_per_centroid = 40
+    cells.train(unit)
+    cells.nprobe = 16
+    cells.add(unit)
+    return cells
 
 
 def _without_self(found: IntArray, similarity: FloatArray, k: int) -> Neighbours:

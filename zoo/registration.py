@@ -1,9 +1,9 @@
 """Whether one small grey picture is a crop of another: found by laying one over the other.
 
-Two copies of a photograph, however cut and encoded, agree pixel for pixel once they lie on top of each other; two photographs
-of one thing do not. How much disagreement that leaves room for depends on the picture: a smooth one agrees well with any
-other smooth one. So the disagreement is measured in units of what moving the picture by one pixel does to it: copies stay
-far below 1, look-alikes lie around it and above, and no threshold has to be tuned to a data set.
+Two copies of a photograph, however cut and encoded, agree pixel for pixel once they lie on top of each other; two
+photographs of one thing do not. How much disagreement that leaves room for depends on the picture: a smooth one agrees well
+with any other smooth one. So the disagreement is measured in units of what moving the picture by one pixel does to it:
+copies stay far below 1, look-alikes lie around it and above, and no threshold has to be tuned to a data set.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _HOPELESS = 4.0  # mismatch after two rounds at which refining stops
 
 @dataclass(frozen=True, kw_only=True)
 class _Window:
-    """A part of a picture for each of ``m`` pairs: the share of the side kept, and where it starts (shares of the side)."""
+    """A part of a picture for each of ``m`` pairs: the share of the side kept, and where it starts, in such shares."""
 
     scale: FloatArray
     top: FloatArray
@@ -40,8 +40,8 @@ class _Window:
 def mismatch(first: FloatArray, second: FloatArray) -> FloatArray:
     """What is left different when one picture of each pair is laid over the other as well as it fits, ``(m,)``.
 
-    In units of the difference that a shift by one pixel makes: 0 for equal pixels, under about 0.2 for copies, mostly over 0.5
-    for look-alikes, infinite where the two do not fit at all. Flips and turns are not tried.
+    In units of the difference that a shift by one pixel makes: 0 for equal pixels, under about 0.2 for copies, mostly
+    over 0.5 for look-alikes, infinite where the two do not fit at all. Flips and turns are not tried.
 
     Args:
         first: Grey pictures, ``(m, 32, 32)``.
@@ -88,7 +88,7 @@ def _windows(side: int) -> FloatArray:
 
 
 def _resampling(side: int, scale: float, offset: float) -> FloatArray:
-    """The matrix ``(side, side)`` that resamples one axis to the window, four samples a pixel, linear between pixels."""
+    """The matrix ``(side, side)`` that resamples one axis to the window: four samples a pixel, linear between them."""
     matrix = np.zeros((side, side), dtype=np.float32)
     for row in range(side):
         for sample in range(4):

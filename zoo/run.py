@@ -1,9 +1,9 @@
 """The run folder: a contract. Whatever comes after a fine-tuning reads only this.
 
-    config.yaml   what was asked for and what was chosen        env.json    where it ran
-    data.json     every image: split, label; what was skipped   metrics.csv one row an epoch
-    weights/{best,last}.safetensors                             predictions-<split>.csv
-    state/        what `zoo resume` needs                       log.txt, plots/, report.html, README.md
+config.yaml   what was asked for and what was chosen        env.json    where it ran
+data.json     every image: split, label; what was skipped   metrics.csv one row an epoch
+weights/{best,last}.safetensors                             predictions-<split>.csv
+state/        what `zoo resume` needs                       log.txt, plots/, report.html, README.md
 """
 
 from __future__ import annotations
@@ -211,7 +211,9 @@ class Run:
                 skipped=skipped, given_splits=plain["given_splits"], warnings=tuple(plain["warnings"]),
             )  # fmt: skip
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise RunError(f"{self.path / 'data.json'} is missing or damaged ({error}).", remedy="Make the run again.") from error
+            raise RunError(
+                f"{self.path / 'data.json'} is missing or damaged ({error}).", remedy="Make the run again."
+            ) from error
 
     def write_dataset(self, dataset: Dataset) -> None:
         """Write ``data.json``: every image with its label, split and group, the class order, what was skipped."""
@@ -234,7 +236,9 @@ class Run:
         """
         path = self.path / f"predictions-{split}.csv"
         if not path.exists():
-            raise RunError(f"{self.path} has no predictions for {split!r}.", remedy=f"Finish it: zoo resume {self.path}")
+            raise RunError(
+                f"{self.path} has no predictions for {split!r}.", remedy=f"Finish it: zoo resume {self.path}"
+            )
         try:
             return Predictions.read(path)
         except DataError as error:
@@ -255,7 +259,9 @@ class Run:
         try:
             self.lock.acquire()
         except Timeout:
-            raise RunError(f"Another process is training in {self.path}.", remedy="Wait for it, or stop it first.") from None
+            raise RunError(
+                f"Another process is training in {self.path}.", remedy="Wait for it, or stop it first."
+            ) from None
 
     def log(self, line: str) -> None:
         """Append one line to ``log.txt``."""
@@ -274,7 +280,9 @@ def _claim(path: Path) -> Path:
         path.mkdir(parents=True, exist_ok=True)
         (path / "state").mkdir()
     except FileExistsError:
-        raise OptionError(f"{path} is a file, or another run has just taken it.", remedy="Choose another --out.") from None
+        raise OptionError(
+            f"{path} is a file, or another run has just taken it.", remedy="Choose another --out."
+        ) from None
     except NotADirectoryError:
         raise OptionError(f"{path} is not a folder.", remedy="Choose another --out.") from None
     except OSError as error:

@@ -63,7 +63,9 @@ class Settings:
         for name, low, high, sentence in _RANGES:
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
-                raise OptionError(f"{name} must be {sentence}. Got {value!r} instead.", remedy="See: zoo finetune --help")
+                raise OptionError(
+                    f"{name} must be {sentence}. Got {value!r} instead.", remedy="See: zoo finetune --help"
+                )
 
     def override(self, values: Mapping[str, Any]) -> Settings:
         """The same settings with some changed; values may be text, as ``--set`` and YAML give them.
@@ -116,7 +118,9 @@ def _parse(name: str, value: Any) -> Any:
     """A value of the field's own type, from YAML or from the text of ``--set``."""
     hint = get_type_hints(Settings)[name]
     members = [m for m in get_args(hint) or (hint,) if m is not type(None)]
-    if value is None or (isinstance(value, str) and value.lower() in {"none", "auto"} and "none" not in get_args(members[0])):
+    if value is None or (
+        isinstance(value, str) and value.lower() in {"none", "auto"} and "none" not in get_args(members[0])
+    ):
         if type(None) in get_args(hint):
             return None
         raise OptionError(f"{name} needs a value.", remedy="See: zoo finetune --help")
