@@ -6,8 +6,8 @@
 | their data | B: what the data allows | D: the complaint |
 
 Two rules stand above the table. Absence of success is no evidence against the data: ``data`` and ``both`` need a data
-check that failed. And nothing is blamed on the data before the positive control has shown that the known-good model works
-here.
+check that failed. And nothing is blamed on the data before the positive control has shown that the known-good model
+works here.
 """
 
 from __future__ import annotations

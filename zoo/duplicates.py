@@ -2,8 +2,9 @@
 
 Candidates come from hashes and features, in N log N: exact copies share a hash of their pixels; resized, re-encoded,
 flipped and turned ones have perceptual hashes a few bits apart, found by multi-index Hamming search (Norouzi, Punjani,
-Fleet 2012, doi:10.1109/CVPR.2012.6248043); crops are among the nearest neighbours in feature space. Whether a candidate is
-a copy or only looks alike is then decided on small grey pictures, by laying one over the other (``zoo.registration``).
+Fleet 2012, doi:10.1109/CVPR.2012.6248043); crops are among the nearest neighbours in feature space. Whether a candidate
+is a copy or only looks alike is then decided on small grey pictures, by laying one over the other
+(``zoo.registration``).
 """
 
 from __future__ import annotations
@@ -165,7 +166,8 @@ def _exact(pixel_hash: HashArray) -> IntArray:
     """Each image with the first that has the same pixels, ``(m, 2)``."""
     _, origin, number = np.unique(pixel_hash, return_index=True, return_inverse=True)
     pairs = np.stack([origin[number], np.arange(len(pixel_hash))], axis=1)
-    return pairs[pairs[:, 0] != pairs[:, 1]]
+    different: IntArray = pairs[pairs[:, 0] != pairs[:, 1]]
+    return different
 
 
 def _thumbnails(statistics: Statistics, pairs: IntArray) -> FloatArray:

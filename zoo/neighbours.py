@@ -32,8 +32,8 @@ class Neighbours:
 def reduce(features: npt.NDArray[np.floating], *, rank: int = RANK, seed: int = 0) -> FloatArray:
     """The leading principal components of features, centred: ``(n, d)`` of any float to ``(n, min(rank, d))``.
 
-    No label is used, so that reducing before splitting tells a classifier nothing of the held-out labels. Components are
-    fitted on at most 20,000 rows; memory beyond the result is bounded by a chunk of rows.
+    No label is used, so that reducing before splitting tells a classifier nothing of the held-out labels. Components
+    are fitted on at most 20,000 rows; memory beyond the result is bounded by a chunk of rows.
     """
     n, d = features.shape
     rows = np.arange(n) if n <= _CHUNK else np.sort(np.random.default_rng(seed).choice(n, _CHUNK, replace=False))
@@ -61,7 +61,7 @@ def nearest(features: FloatArray, k: int) -> Neighbours:
         features: ``(n, d)``.
         k: How many.
     """
-    n, d = features.shape
+    n = len(features)
     if n < 2:
         return Neighbours(index=np.full((n, k), -1), distance=np.full((n, k), 2, dtype=np.float32))
     unit = np.ascontiguousarray(features, dtype=np.float32)

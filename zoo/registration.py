@@ -1,9 +1,9 @@
 """Whether one small grey picture is a crop of another: found by laying one over the other.
 
 Two copies of a photograph, however cut and encoded, agree pixel for pixel once they lie on top of each other; two
-photographs of one thing do not. How much disagreement that leaves room for depends on the picture: a smooth one agrees well
-with any other smooth one. So the disagreement is measured in units of what moving the picture by one pixel does to it:
-copies stay far below 1, look-alikes lie around it and above, and no threshold has to be tuned to a data set.
+photographs of one thing do not. How much disagreement that leaves room for depends on the picture: a smooth one agrees
+well with any other smooth one. So the disagreement is measured in units of what moving the picture by one pixel does to
+it: copies stay far below 1, look-alikes lie around it and above, and no threshold has to be tuned to a data set.
 """
 
 from __future__ import annotations
