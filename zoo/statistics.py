@@ -30,5 +30,6 @@ STATISTICS = np.dtype(
         ("border", "u1", (4, 3)),  # mean RGB of the top, right, bottom and left 5 %
         ("corners", "u1", (4, 3)),  # mean RGB of the four 10 % corners: top left, top right, bottom right, bottom left
         ("thumbnail", "u1", (8, 8, 3)),  # the picture at 8 x 8
+        ("grey", "u1", (32, 32)),  # luminance of the whole picture at 32 x 32, its aspect ratio not kept
     ]
 )

@@ -1,0 +1,187 @@
+"""What every data check works on: the data, its features, and the computations that several checks share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from diagnose import linear
+from diagnose.predictions import Predictions
+from zoo.data import Dataset, folds
+from zoo.duplicates import duplicate_groups, merge
+from zoo.neighbours import FloatArray, IntArray, Neighbours, nearest, reduce
+from zoo.probe import probe
+from zoo.progress import ProgressCallback, silent
+
+Statistics = npt.NDArray[np.void]
+T = TypeVar("T")
+
+FOLDS = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """The data under diagnosis. Cheap to make; what it offers is computed when first asked for, and kept.
+
+    Attributes:
+        dataset: Labelled images that could be read; those that could not be are in ``dataset.skipped``.
+        statistics: Records of ``zoo.statistics.STATISTICS``, ``(n,)``, in the order of the samples.
+        embeddings: Features by name of the backbone, each ``(n, d)`` of any float type.
+        predictions: What the person's own model says, aligned with the samples.
+        target: The accuracy asked for, a fraction.
+        got: The accuracy the person's algorithm reaches, a fraction.
+        seed: Seed of everything random.
+        progress: Told how far it is.
+    """
+
+    dataset: Dataset
+    statistics: Statistics
+    embeddings: Mapping[str, npt.NDArray[np.floating]]
+    predictions: Predictions | None = None
+    target: float | None = None
+    got: float | None = None
+    seed: int = 0
+    progress: ProgressCallback = silent
+    _kept: dict[tuple[str, ...], Any] = field(default_factory=dict, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        n = len(self.dataset)
+        if len(self.statistics) != n or any(len(matrix) != n for matrix in self.embeddings.values()):
+            raise ValueError(f"Statistics and features must have one row for each of the {n} samples.")
+
+    @cached_property
+    def labels(self) -> IntArray:
+        """Class numbers, ``(n,)``."""
+        return self.dataset.labels
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes there are."""
+        return len(self.dataset.classes)
+
+    @cached_property
+    def paths(self) -> tuple[str, ...]:
+        """The samples' paths, in order."""
+        return tuple(sample.path for sample in self.dataset.samples)
+
+    @cached_property
+    def duplicates(self) -> IntArray:
+        """Group number of each image, ``(n,)``; copies of one picture share theirs."""
+        return duplicate_groups(self.statistics, next(iter(self.embeddings.values())))
+
+    @cached_property
+    def groups(self) -> IntArray:
+        """Group number of each image, ``(n,)``: what must not straddle a split, by copies and by given groups."""
+        given: dict[str | int, list[int]] = {}
+        for position, sample in enumerate(self.dataset.samples):
+            given.setdefault(sample.group if sample.group is not None else position, []).append(position)
+        pairs = [(members[0], other) for members in given.values() for other in members[1:]]
+        return merge(self.duplicates, np.array(pairs, dtype=np.int64).reshape(-1, 2))
+
+    @cached_property
+    def folds(self) -> IntArray:
+        """Fold number of each image, ``(n,)``: stratified by class, a group never straddles two folds."""
+        return folds(self.labels, self.groups, FOLDS, self.seed)
+
+    @cached_property
+    def held_out(self) -> IntArray:
+        """Positions of the images that a model should be judged on: val and test where given, else all of them."""
+        if not self.dataset.given_splits:
+            return np.arange(len(self.dataset))
+        chosen = np.concatenate([self.dataset.indices("val"), self.dataset.indices("test")])
+        return np.sort(chosen) if len(chosen) else np.arange(len(self.dataset))
+
+    @cached_property
+    def train(self) -> IntArray:
+        """Positions of the images that a model may learn from: train where given, else all of them."""
+        if not self.dataset.given_splits or not len(self.dataset.indices("train")):
+            return np.arange(len(self.dataset))
+        return self.dataset.indices("train")
+
+    @property
+    def splits_given(self) -> bool:
+        """Whether the data came with images to learn from and others to be judged on."""
+        return self.dataset.given_splits and len(self.train) + len(self.held_out) == len(self.dataset)
+
+    @cached_property
+    def backbones(self) -> tuple[str, ...]:
+        """Names of the backbones, the one whose features separate the classes best first."""
+        return tuple(sorted(self.embeddings, key=lambda name: -float(self.correct(name)[self.held_out].mean())))
+
+    def reduced(self, backbone: str) -> FloatArray:
+        """The leading principal components of a backbone's features, ``(n, 256)`` float32."""
+        return self._keep(("reduced", backbone), lambda: reduce(self.embeddings[backbone], seed=self.seed))
+
+    def predicted(self, backbone: str) -> IntArray:
+        """The class that a closed-form probe gives each image without having seen it, ``(n,)``.
+
+        Where splits were given, held-out images are predicted from the training images, and those from each other by
+        folds; otherwise every image is predicted from the other folds.
+        """
+
+        def compute() -> IntArray:
+            x, out = self.reduced(backbone), np.zeros(len(self.dataset), dtype=np.int64)
+            train = self.train
+            out[train] = linear.cross_predict(x[train], self.labels[train], self.folds[train], self.num_classes)
+            if self.splits_given:
+                out[self.held_out] = self.fit_predict(train, self.held_out, backbone=backbone)
+            return out
+
+        return self._keep(("predicted", backbone), compute)
+
+    def correct(self, backbone: str) -> npt.NDArray[np.bool_]:
+        """Where ``predicted`` agrees with the given label, ``(n,)``."""
+        agreed: npt.NDArray[np.bool_] = self.predicted(backbone) == self.labels
+        return agreed
+
+    def fit_predict(
+        self, train: IntArray, test: IntArray, *, backbone: str | None = None, labels: IntArray | None = None
+    ) -> IntArray:
+        """An experiment: fit the closed-form probe on some images and predict others.
+
+        Args:
+            train: Positions to learn from, ``(m,)``.
+            test: Positions to predict, ``(t,)``.
+            backbone: Whose features; the best one's unless named.
+            labels: Labels of all images instead of the given ones, ``(n,)``.
+
+        Returns:
+            Predicted classes, ``(t,)``.
+        """
+        x = self.reduced(backbone or self.backbones[0])
+        given = self.labels if labels is None else labels
+        return linear.predict(x[train], given[train], x[test], self.num_classes)
+
+    def out_of_fold(self, backbone: str) -> FloatArray:
+        """Class probabilities by a logistic probe that never saw the image's fold, ``(n, C)``."""
+
+        def compute() -> FloatArray:
+            return probe(self.embeddings[backbone], self.labels, self.num_classes, folds=self.folds).out_of_fold
+
+        return self._keep(("out-of-fold", backbone), compute)
+
+    def neighbours(self, backbone: str, k: int) -> Neighbours:
+        """The k nearest other images by cosine distance; approximate above 20,000 images, never an N x N matrix."""
+        return self._keep(("neighbours", backbone, str(k)), lambda: nearest(self.reduced(backbone), k))
+
+    def only(self, keep: IntArray) -> Context:
+        """The same diagnosis of some of the images, nothing computed yet."""
+        return replace(
+            self,
+            dataset=self.dataset.select(keep),
+            statistics=self.statistics[keep],
+            embeddings={name: matrix[keep] for name, matrix in self.embeddings.items()},
+            predictions=None if self.predictions is None else self.predictions.select(keep),
+            _kept={},
+        )
+
+    def _keep(self, key: tuple[str, ...], compute: Callable[[], T]) -> T:
+        if key not in self._kept:
+            self._kept[key] = compute()
+        found: T = self._kept[key]
+        return found
