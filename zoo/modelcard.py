@@ -45,6 +45,12 @@ def write_model_card(run: Run, *, license: str | None) -> None:  # noqa: A002 - 
         for split, f in figures.items()
     ]
     shipped = next((row.name for row in read_rows(run.path) if row.shipped), "probe")
-    lines += ["", f"The weights are those of: {shipped}. The whole report is in `report.html`.", "", "```python", "import zoo"]
+    lines += [
+        "",
+        f"The weights are those of: {shipped}. The whole report is in `report.html`.",
+        "",
+        "```python",
+        "import zoo",
+    ]
     lines += ['print(zoo.Run.open(".").predict("photo.jpg"))', "```", ""]
     write_text(run.path / "README.md", "\n".join(lines))

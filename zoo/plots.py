@@ -46,7 +46,9 @@ def confusion(matrix: IntArray, classes: Sequence[str]) -> Figure:
             for j in ticks:
                 share = matrix[i, j] / max(1, matrix[i].sum())
                 if matrix[i, j]:
-                    axes.text(j, i, str(matrix[i, j]), ha="center", va="center", color="white" if share > 0.5 else "black")
+                    axes.text(
+                        j, i, str(matrix[i, j]), ha="center", va="center", color="white" if share > 0.5 else "black"
+                    )
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
     return figure

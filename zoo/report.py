@@ -91,9 +91,17 @@ def write_report(run: Run, *, notes: Sequence[str] = ()) -> Path:
         mistakes=gallery.pictures(_worst_mistakes(shown)),
         notes=notes,
         printable=printable,
+        command=_command(run),
     )
     write_text(run.path / "report.html", page)
     return run.path / "report.html"
+
+
+def _command(run: Run) -> str:
+    """The command line that makes the run again: what was asked for and what was chosen."""
+    asked = [f"--set {name}={value}" for name, value in run.config.settings.chosen().items() if value is not None]
+    data = run.config.data.replace("'", "'\\''")
+    return " \\\n    ".join([f"zoo finetune {run.config.model} '{data}'", *asked])
 
 
 class _Gallery:

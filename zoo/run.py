@@ -16,7 +16,7 @@ import platform
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -265,6 +265,18 @@ class Run:
             return Predictions.read(path)
         except DataError as error:
             raise RunError(error.what, remedy=f"Make them again: zoo evaluate {self.path}") from error
+
+    def predict(self, images: str | Path | Sequence[str | Path], *, device: str = "auto") -> Predictions:
+        """Classify images: a file, a folder, a text file of paths, or several of these.
+
+        Files that are no usable picture are left out; ``zoo.evaluation.predict`` names them.
+
+        Raises:
+            DataError: There is no usable image.
+        """
+        from zoo.evaluation import predict  # builds the model; opening a run does not
+
+        return predict(self, images, device=device).predictions
 
     @cached_property
     def lock(self) -> FileLock:

@@ -15,10 +15,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
+from typing import Any
 
 import torch
 from accelerate import Accelerator
-from timm.optim import param_groups_layer_decay
+from timm.optim import param_groups_layer_decay, param_groups_weight_decay
 from torch import nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -98,9 +99,7 @@ def train(
     device = accelerator.device
     module.to(device, memory_format=torch.channels_last)
     average = copy.deepcopy(module).eval().requires_grad_(requires_grad=False)
-    optimizer = torch.optim.AdamW(
-        param_groups_layer_decay(module, plan.weight_decay, layer_decay=plan.layer_decay), lr=plan.learning_rate
-    )
+    optimizer = torch.optim.AdamW(_parameter_groups(module, plan), lr=plan.learning_rate)
     steps = _steps_per_epoch(len(images), plan)
     state = Progress()
     if checkpoints.exists():
@@ -238,6 +237,15 @@ def update_average(average: nn.Module, model: nn.Module, step: int) -> None:
             mean.lerp_(value.to(mean.dtype), 1 - decay)
         else:
             mean.copy_(value)
+
+
+def _parameter_groups(module: nn.Module, plan: Plan) -> list[dict[str, Any]]:
+    """Norms and biases without weight decay; with layer decay, each layer's ``lr_scale``."""
+    if plan.layer_decay == 1:
+        groups: list[dict[str, Any]] = param_groups_weight_decay(module, plan.weight_decay)
+    else:
+        groups = param_groups_layer_decay(module, plan.weight_decay, layer_decay=plan.layer_decay)
+    return groups
 
 
 def _fraction(step: int, total: int | None, seconds: float, limit: float | None) -> float:

@@ -56,3 +56,20 @@ def _fresh_head(module: nn.Module, card: Card, num_classes: int) -> None:
     with torch.no_grad():
         width = embed(module, torch.zeros(1, card.preprocess.channels, *card.preprocess.size)).shape[1]
     set_head(module, torch.zeros(num_classes, width), torch.zeros(num_classes))
+
+
+def with_head(card: Card, weight: torch.Tensor, bias: torch.Tensor) -> dict[str, torch.Tensor]:
+    """The state dict of the pretrained model with another last layer.
+
+    Args:
+        card: The pretrained model.
+        weight: ``(classes, d)``, where ``d`` is the width of the model's features.
+        bias: ``(classes,)``.
+    """
+    if card.source == "bundled":  # without building the model: the last two tensors are its head
+        state = BUILT_IN[card.name].state_dict()
+        *_, weight_name, bias_name = state
+        return {**state, weight_name: weight, bias_name: bias}
+    module = load(card)
+    set_head(module, weight, bias)
+    return module.state_dict()

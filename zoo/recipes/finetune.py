@@ -52,11 +52,15 @@ def fit(job: Job) -> Fitted:
         )
     head = fit_probe(job).head
     module = load(job.card)
-    set_head(module, head.weight, head.bias)
+    set_head(module, torch.from_numpy(head.weight), torch.from_numpy(head.bias))
+    probe_weights = {name: value.clone() for name, value in module.state_dict().items()}
+    if _from_scratch(job):  # a head fitted on random features is no place to start from
+        torch.manual_seed(job.settings.seed)
+        fresh = nn.Linear(head.weight.shape[1], head.weight.shape[0])
+        set_head(module, fresh.weight.detach(), fresh.bias.detach())
     job = job.settle(resolve(job, module, head))
     device = make_accelerator(job.device, job.settings.precision or "no")
     pictures = _Validation(job, device)
-    probe_weights = {name: value.clone() for name, value in module.state_dict().items()}
     job.say(_announcement(job))
 
     def on_epoch(row: EpochRow) -> None:
@@ -104,7 +108,7 @@ def resolve(job: Job, module: nn.Module, head: Head) -> Settings:
     batch = min(asked.batch_size or _BATCH, count)
     steps = max(1, count // batch)
     has_batch_norm = any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in module.modules())
-    scratch = job.card.accuracy is None and job.card.source == "zoo"
+    scratch = _from_scratch(job)
     length = math.ceil(min(max(_EPOCHS * steps, _FEWEST_STEPS), _MOST_STEPS) / steps)
     chosen = {
         "recipe": "finetune",
@@ -122,6 +126,11 @@ def resolve(job: Job, module: nn.Module, head: Head) -> Settings:
     open_ = {name: value for name, value in chosen.items() if getattr(asked, name) is None}
     settings = replace(asked, **open_)
     return settings if settings.flip is not None else replace(settings, flip=_flips_are_harmless(job, module, head))
+
+
+def _from_scratch(job: Job) -> bool:
+    """Whether the model has no pretrained weights."""
+    return job.card.source == "zoo"
 
 
 def _flips_are_harmless(job: Job, module: nn.Module, head: Head) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import torch
 
 from zoo.data.dataset import Dataset, IntArray, Split
 from zoo.data.folds import choose_validation, folds
@@ -42,7 +43,7 @@ def fit(job: Job) -> Fitted:
         if len(job.dataset.indices(split)):
             predictions[split] = job.predictions(split, fitted.head.probabilities(job.rows(split)[0]))
     return Fitted(
-        weights=with_head(job.card, fitted.head.weight, fitted.head.bias),
+        weights=with_head(job.card, torch.from_numpy(fitted.head.weight), torch.from_numpy(fitted.head.bias)),
         predictions=predictions,
         rows=(probe_row(predictions.get("val"), shipped=True),) if "val" in predictions else (),
         notes=(_cross_validated(job, fitted), *([validation.reason] if validation.folds else [])),

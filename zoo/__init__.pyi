@@ -1,0 +1,16 @@
+from .catalog import Card as Card
+from .catalog import card as card
+from .data.dataset import Dataset as Dataset
+from .data.source import read as read
+from .errors import ZooError as ZooError
+from .evaluation import Evaluation as Evaluation
+from .evaluation import evaluate as evaluate
+from .evaluation import predict as predict
+from .features import Features as Features
+from .features import embed as embed
+from .finetuning import finetune as finetune
+from .finetuning import resume as resume
+from .predictions import Predictions as Predictions
+from .run import Run as Run
+from .settings import Settings as Settings
+from .weights import load as load

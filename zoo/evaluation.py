@@ -1,0 +1,153 @@
+"""A run on images it has not seen: labelled ones to score it, others to use it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from zoo.data import read
+from zoo.data.dataset import Dataset, Skipped, Split
+from zoo.data.names import printable
+from zoo.devices import best_precision, torch_device
+from zoo.errors import DataError
+from zoo.predict import predict_files
+from zoo.predictions import Predictions
+from zoo.progress import ProgressCallback, silent
+from zoo.registry import nearest
+from zoo.run import Run
+
+_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".avif", ".jfif"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """What a run says of images, and the files it could not look at."""
+
+    predictions: Predictions
+    skipped: tuple[Skipped, ...] = ()
+
+
+def evaluate(
+    run: Run,
+    data: str | Path,
+    *,
+    split: Split | None = None,
+    device: str = "auto",
+    offline: bool = False,
+    progress: ProgressCallback = silent,
+) -> Evaluation:
+    """Score a run on labelled data, whose classes are matched by name.
+
+    Args:
+        run: A finished run.
+        data: As for ``zoo.finetune``.
+        split: Only these images, where the data has splits; by default all.
+        device: Where to compute.
+        offline: Make no network call.
+        progress: Told how far the work is.
+
+    Raises:
+        DataError: A class is unknown to the run, or no image can be used.
+    """
+    dataset = _in_classes_of(run, read(data, offline=offline))
+    if split is not None:
+        dataset = dataset.select(dataset.indices(split))
+        if not len(dataset):
+            raise DataError(f"{dataset.name} has no {split} images.", remedy="Leave --split away to use all of them.")
+    files = [dataset.file(s) for s in dataset.samples]
+    usable, probabilities, skipped = _predict(run, files, device=device, progress=progress)
+    chosen = dataset.select(usable)
+    predictions = Predictions(
+        paths=tuple(s.path for s in chosen.samples),
+        classes=run.classes,
+        labels=chosen.labels,
+        probabilities=probabilities,
+    )
+    return Evaluation(predictions=predictions, skipped=(*dataset.skipped, *skipped))
+
+
+def predict(
+    run: Run,
+    images: str | Path | Sequence[str | Path],
+    *,
+    device: str = "auto",
+    progress: ProgressCallback = silent,
+) -> Evaluation:
+    """Classify images that have no labels.
+
+    Args:
+        run: A finished run.
+        images: A file, a folder (searched through), a text file with one path a line, or several of these.
+        device: Where to compute.
+        progress: Told how far the work is.
+
+    Raises:
+        DataError: There is nothing there, or no image can be used.
+    """
+    files = list_images([images] if isinstance(images, str | Path) else images)
+    usable, probabilities, skipped = _predict(run, files, device=device, progress=progress)
+    predictions = Predictions(
+        paths=tuple(str(files[i]) for i in usable),
+        classes=run.classes,
+        labels=np.full(len(usable), -1, dtype=np.int64),
+        probabilities=probabilities,
+    )
+    return Evaluation(predictions=predictions, skipped=tuple(skipped))
+
+
+def list_images(sources: Sequence[str | Path]) -> list[Path]:
+    """The image files that are meant by files, folders and lists of paths, in a stable order.
+
+    Raises:
+        DataError: One of them does not exist, or there is no image at all.
+    """
+    files: list[Path] = []
+    for source in map(Path, sources):
+        if source.is_dir():
+            found = (Path(folder) / name for folder, _, names in os.walk(source) for name in names)
+            files += sorted(f for f in found if f.suffix.lower() in _SUFFIXES)
+        elif source.suffix.lower() in {".txt", ".lst"} and source.is_file():
+            lines = source.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+            files += [source.parent / line.strip() for line in lines if line.strip()]
+        elif source.is_file():
+            files.append(source)
+        else:
+            raise DataError(f"{source} does not exist.", remedy="Name an image, a folder, or a text file of paths.")
+    if not files:
+        raise DataError(
+            f"No image file in {', '.join(map(str, sources))}.", remedy="Name an image or a folder of images."
+        )
+    return files
+
+
+def _predict(
+    run: Run, files: list[Path], *, device: str, progress: ProgressCallback
+) -> tuple[list[int], np.ndarray, list[Skipped]]:
+    where = torch_device(device)
+    module = run.module().to(where, memory_format=torch.channels_last)
+    usable, probabilities, skipped = predict_files(
+        module, files, run.preprocess, device=where, precision=best_precision(where), progress=progress
+    )
+    if not usable:
+        reasons = "; ".join(f"{printable(s.path)}: {s.reason}" for s in skipped[:3])
+        raise DataError(f"None of the {len(files)} images can be used ({reasons}).", remedy="Check the files.")
+    return usable, probabilities, skipped
+
+
+def _in_classes_of(run: Run, dataset: Dataset) -> Dataset:
+    """The data set with its labels numbered as the run numbers them."""
+    known = {name: number for number, name in enumerate(run.classes)}
+    unknown = [name for name in dataset.classes if name not in known]
+    if unknown:
+        raise DataError(
+            f"The class {printable(unknown[0])!r} is unknown to {run.path.name}.",
+            remedy=nearest(unknown[0], dict.fromkeys(run.classes)),
+        )
+    number = [known[name] for name in dataset.classes]
+    samples = tuple(replace(s, label=number[s.label] if s.label >= 0 else -1) for s in dataset.samples)
+    return replace(dataset, samples=samples, classes=run.classes)
