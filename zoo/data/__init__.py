@@ -2,7 +2,7 @@
 
 from zoo.data.dataset import SPLITS, Dataset, IntArray, Sample, Skipped, Split
 from zoo.data.folds import Validation, choose_validation, folds
-from zoo.data.source import read
+from zoo.data.source import read, read_unlabelled
 from zoo.data.splits import split
 
 __all__ = [
@@ -16,5 +16,6 @@ __all__ = [
     "choose_validation",
     "folds",
     "read",
+    "read_unlabelled",
     "split",
 ]

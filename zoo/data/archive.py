@@ -15,7 +15,7 @@ from zoo.data.dataset import Dataset, Skipped
 from zoo.data.files import MAX_BYTES
 from zoo.data.folder import read_folder
 from zoo.data.formats import Kind, kind_of, other_reason
-from zoo.data.materialise import once
+from zoo.data.materialise import INDEX, once
 from zoo.data.names import printable
 from zoo.errors import DataError
 
@@ -24,6 +24,7 @@ from zoo.errors import DataError
 _BOMB_RATIO = 50
 _BOMB_BYTES = 2**30
 _BLOCK = 2**20
+_RULES = 1  # version of what is unpacked; part of the key
 _LONGEST_NAME = 255
 _DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, IndexError)
@@ -53,14 +54,16 @@ def read_zip(path: Path, *, name: str) -> Dataset:
             _require_pictures(path, plan)
             _refuse_bombs(path, plan)
             needed = sum(info.file_size for info, _ in plan.members)
-            folder = once("zip", file_digest(path), lambda part: _unpack(archive, plan, part), needed=needed)
+            folder = once(
+                "zip", f"{file_digest(path)}-{_RULES}", lambda part: _unpack(archive, plan, part), needed=needed
+            )
     except (zipfile.BadZipFile, UnicodeDecodeError) as error:
         raise DataError(
             f"{printable(str(path))} is a damaged zip file: {printable(str(error))}.",
             remedy="Download or pack it again, or unpack it and give the folder.",
         ) from error
     dataset = read_folder(folder / "files", name=name, shown=str(path))
-    damaged = [Skipped(**entry) for entry in json.loads((folder / "damaged.json").read_text("utf-8"))]
+    damaged = [Skipped(**entry) for entry in json.loads((folder / INDEX).read_text("utf-8"))]
     skipped = sorted((*dataset.skipped, *plan.skipped, *damaged), key=lambda s: s.path)
     return replace(dataset, skipped=tuple(skipped))
 
@@ -146,7 +149,7 @@ def _unpack(archive: zipfile.ZipFile, plan: _Plan, folder: Path) -> None:
         except _DAMAGE:
             destination.unlink(missing_ok=True)
             damaged.append({"path": target, "reason": "damaged in the archive"})
-    (folder / "damaged.json").write_text(json.dumps(damaged), "utf-8")
+    (folder / INDEX).write_text(json.dumps(damaged), "utf-8")
 
 
 def _copy(archive: zipfile.ZipFile, info: zipfile.ZipInfo, destination: Path) -> None:

@@ -62,6 +62,15 @@ def read_folder(root: Path, *, name: str, shown: str | None = None) -> Dataset:
     return _dataset(root, name, listing)
 
 
+def read_flat(root: Path, *, name: str) -> Dataset:
+    """All pictures below ``root``, in whatever folders, without labels (-1)."""
+    listing = _Listing(printable(str(root)))
+    samples = tuple(Sample(path=path, label=-1) for path in sorted(_files(root, "", listing)))
+    if not samples:
+        raise _nothing_in(root, listing)
+    return Dataset(root=root, samples=samples, classes=(), skipped=tuple(listing.skipped), name=name)
+
+
 def _list_splits(root: Path, splits: dict[str, Split], listing: _Listing) -> None:
     for entry in _scan(root, "", listing):
         if _is_folder(entry) and entry.name in splits:
@@ -118,7 +127,8 @@ def _files(root: Path, prefix: str, listing: _Listing) -> Iterator[str]:
 def _ancestors(root: Path, prefix: str) -> set[tuple[int, int]]:
     """The folders that ``root/prefix`` lies in: a link back to one of them is a loop."""
     seen = set[tuple[int, int]]()
-    for folder in (Path(os.path.abspath(root / prefix)).parent, root.resolve(), *root.resolve().parents):  # noqa: PTH100
+    above = [root.resolve(), (root / prefix).parent] if prefix else []
+    for folder in (*above, *root.resolve().parents):
         _seen_before(folder, seen)
     return seen
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import difflib
-import os
-import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from zoo.data.dataset import Dataset, Sample, Skipped, Split
-from zoo.data.files import os_reason
 from zoo.data.folder import SPLIT_NAMES
 from zoo.data.names import class_name, printable
+from zoo.data.paths import decoded, find, relative
 from zoo.data.table import Table, read_table
 from zoo.errors import DataError
 
@@ -53,9 +51,9 @@ def read_manifest(path: Path, *, name: str) -> Dataset:
     table = read_table(path)
     root = path.resolve().parent
     skipped: list[Skipped] = []
-    rows, warnings = _merge(_rows(table, path, root, skipped), skipped)
+    rows, warnings = _merge(_rows(table, path, str(root), skipped), skipped)
     if not rows:
-        raise _nothing_listed(path, table, skipped)
+        raise _nothing_listed(path, len(table.rows), skipped)
     given = any(row.split for row in rows)
     if given and (unnamed := sum(row.split is None for row in rows)):
         warnings.append(f"{unnamed} rows of {printable(path.name)} name no split: they are taken for training.")
@@ -76,7 +74,36 @@ def read_manifest(path: Path, *, name: str) -> Dataset:
     )
 
 
-def _rows(table: Table, source: Path, root: Path, skipped: list[Skipped]) -> Iterator[_Row]:
+def read_list(path: Path, *, name: str) -> Dataset:
+    """The images that a table names in its column ``path``, or a text file line by line; without labels (-1).
+
+    Raises:
+        DataError: It cannot be read, or none of its images exists.
+    """
+    root, skipped, found = path.resolve().parent, list[Skipped](), dict[str, None]()
+    written = _listed(path)
+    for line in written:
+        place, reason = find(str(root), line)
+        if reason is None:
+            found.setdefault(relative(str(root), place))
+        else:
+            skipped.append(Skipped(path=line, reason=reason))
+    if not found:
+        raise _nothing_listed(path, len(written), skipped)
+    samples = tuple(Sample(path=place, label=-1) for place in found)
+    return Dataset(root=root, samples=samples, classes=(), skipped=tuple(skipped), name=name)
+
+
+def _listed(path: Path) -> list[str]:
+    """The paths in a table, or the lines of a text that has no header."""
+    if path.suffix.lower() == ".txt":
+        return [line for line in path.read_text("utf-8-sig", "surrogateescape").splitlines() if line.strip()]
+    table = read_table(path)
+    place = _places(table, path, ("path",))["path"]
+    return [_cell(cells, place) for cells in table.rows if _cell(cells, place).strip()]
+
+
+def _rows(table: Table, source: Path, root: str, skipped: list[Skipped]) -> Iterator[_Row]:
     """The rows that can be used; the others go to ``skipped``."""
     place = _places(table, source)
     for number, cells in enumerate(table.rows, start=2):
@@ -89,25 +116,25 @@ def _rows(table: Table, source: Path, root: Path, skipped: list[Skipped]) -> Ite
         elif not _cell(cells, place["label"]).strip():
             reason = "no label"
         else:
-            written, reason = _find(root, written)
+            written, reason = find(root, written)
         if reason is not None:
             skipped.append(Skipped(path=where, reason=reason))
             continue
         yield _Row(
-            path=_relative(root, written),
-            label=class_name(_decoded(_cell(cells, place["label"]).strip())),
+            path=relative(root, written),
+            label=class_name(decoded(_cell(cells, place["label"]).strip())),
             split=_split(_cell(cells, place["split"]), number, source),
             group=_cell(cells, place["group"]).strip() or None,
         )
 
 
-def _places(table: Table, source: Path) -> dict[str, int | None]:
+def _places(table: Table, source: Path, required: Sequence[str] = ("path", "label")) -> dict[str, int | None]:
     """Where each column is; the first of its names that is there."""
     written = [column.strip().lower() for column in table.columns]
     places = {
         wanted: next((written.index(n) for n in names if n in written), None) for wanted, names in _COLUMNS.items()
     }
-    for wanted in ("path", "label"):
+    for wanted in required:
         if places[wanted] is None:
             found = ", ".join(repr(printable(column)) for column in table.columns)
             alike = difflib.get_close_matches(wanted, written, n=1, cutoff=0.5)
@@ -136,48 +163,6 @@ def _split(cell: str, number: int, source: Path) -> Split | None:
     return SPLIT_NAMES[word]
 
 
-def _find(root: Path, written: str) -> tuple[str, str | None]:
-    """The path under which the file is there, or the reason why it is not.
-
-    A table may come from a machine with other separators or another encoding, or be padded with spaces.
-    """
-    if "://" in written:
-        return written, "an address, not a file: download it first"
-    first: str | None = None
-    for path in dict.fromkeys((written, written.strip(), _decoded(written), written.strip().replace("\\", "/"))):
-        reason = _missing(root, path)
-        if reason is None:
-            return path, None
-        first = first or reason
-    return written, first
-
-
-def _missing(root: Path, path: str) -> str | None:
-    try:
-        mode = os.stat(os.path.join(root, path)).st_mode  # noqa: PTH116, PTH118 - a million of them: Path is slow
-    except FileNotFoundError:
-        return "there is no such file"
-    except OSError as error:
-        return os_reason(error)
-    except ValueError:
-        return "its name is not a file name"
-    return None if stat.S_ISREG(mode) else "not a regular file"
-
-
-def _decoded(text: str) -> str:
-    """Text with bytes that are not UTF-8 read as Windows-1252, which spreadsheets write."""
-    if text.isascii() or not any("\udc80" <= c <= "\udcff" for c in text):
-        return text
-    return text.encode("utf-8", "surrogateescape").decode("cp1252", "replace")
-
-
-def _relative(root: Path, path: str) -> str:
-    """One spelling for each file: relative to the root where it lies below it, without ``./``."""
-    if ".." not in path:
-        path = os.path.normpath(path)
-    return path.removeprefix(f"{root}{os.sep}").replace(os.sep, "/")
-
-
 def _merge(rows: Iterator[_Row], skipped: list[Skipped]) -> tuple[list[_Row], list[str]]:
     """One row a file. Rows that contradict each other are all left out: nobody can tell which is right."""
     merged: dict[str, _Row] = {}
@@ -195,13 +180,13 @@ def _merge(rows: Iterator[_Row], skipped: list[Skipped]) -> tuple[list[_Row], li
     return [row for path, row in merged.items() if path not in conflicts], warnings
 
 
-def _nothing_listed(path: Path, table: Table, skipped: list[Skipped]) -> DataError:
+def _nothing_listed(path: Path, count: int, skipped: list[Skipped]) -> DataError:
     where = printable(str(path))
-    if not table.rows:
+    if not count:
         return DataError(f"{where} lists no image.", remedy="Add one line an image: path,label.")
     first = skipped[0]
     return DataError(
-        f"None of the {len(table.rows)} images that {where} lists can be used; "
+        f"None of the {count} images that {where} lists can be used; "
         f"the first, {printable(first.path)!r}: {first.reason}.",
         remedy=f"Paths must be absolute or relative to {printable(str(path.resolve().parent))}.",
     )

@@ -12,6 +12,9 @@ from zoo.cache import root as cache_root
 from zoo.data.names import printable
 from zoo.errors import StorageError
 
+#: ``fill`` writes this file into the folder; without it the folder is not whole (a cleaner may have been at it).
+INDEX = "index.json"
+
 
 def once(kind: str, key: str, fill: Callable[[Path], None], *, needed: int = 0) -> Path:
     """The folder ``kind/key`` of the cache, filled by ``fill`` if it is not there yet.
@@ -21,14 +24,14 @@ def once(kind: str, key: str, fill: Callable[[Path], None], *, needed: int = 0) 
     Args:
         kind: What it holds ("zip").
         key: Says what is in it: equal keys, equal content.
-        fill: Puts the files into the folder that it is given.
+        fill: Puts the files into the folder that it is given, and writes ``INDEX``.
         needed: Bytes that ``fill`` will write, as far as known.
 
     Raises:
         StorageError: The disk has not enough room, or may not be written.
     """
     folder = cache_root() / kind / key
-    if folder.is_dir():
+    if (folder / INDEX).is_file():
         return folder
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -45,10 +48,12 @@ def once(kind: str, key: str, fill: Callable[[Path], None], *, needed: int = 0) 
 
 
 def _publish(part: Path, folder: Path) -> None:
+    if not (folder / INDEX).is_file():
+        shutil.rmtree(folder, ignore_errors=True)
     try:
         part.rename(folder)
     except OSError:
-        if not folder.is_dir():  # else another process was quicker, with the same content
+        if not (folder / INDEX).is_file():  # else another process was quicker, with the same content
             raise
 
 

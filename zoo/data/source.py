@@ -6,9 +6,10 @@ import difflib
 import os
 from pathlib import Path
 
-from zoo.data.dataset import Dataset
-from zoo.data.folder import read_folder
-from zoo.data.formats import HEAD, sniff
+from zoo.data.dataset import Dataset, Sample
+from zoo.data.files import os_reason
+from zoo.data.folder import read_flat, read_folder
+from zoo.data.formats import HEAD, Kind, kind_of, sniff
 from zoo.data.names import printable
 from zoo.data.soundness import sound
 from zoo.errors import DataError
@@ -41,6 +42,35 @@ def read(source: str | Path, *, offline: bool = False, minimum_classes: int = 2)
     return sound(dataset, minimum_classes=minimum_classes)
 
 
+def read_unlabelled(source: str | Path) -> Dataset:
+    """Pictures to classify: one picture, all below a folder, or those that a list names. Their labels are -1.
+
+    Args:
+        source: A picture, a folder in any layout, a table with a column ``path``, or a text file with one path a line
+            (absolute, or relative to the file's folder).
+
+    Raises:
+        DataError: It is not there, or names no picture.
+    """
+    path = Path(source).expanduser()
+    if path.is_dir():
+        return read_flat(path, name=_name(path))
+    if not path.is_file():
+        raise _no_source(path)
+    head = _head(path)
+    if sniff(head) or kind_of(path.name) is Kind.IMAGE:
+        sample = Sample(path=path.name, label=-1)
+        return Dataset(root=path.resolve().parent, samples=(sample,), classes=(), name=_name(path))
+    if path.suffix.lower() in _TABLES or head.startswith(b"PAR1"):
+        from zoo.data.manifest import read_list  # noqa: PLC0415
+
+        return read_list(path, name=_name(path))
+    raise DataError(
+        f"{printable(str(path))} is neither a picture nor a list of pictures.",
+        remedy="Give a picture, a folder, a text file with one path a line, or a CSV file with a column path.",
+    )
+
+
 def _read(source: str, *, offline: bool) -> Dataset:
     # Each source is imported when it is met: most data is a folder, and that needs neither zipfile nor csv.
     if source.startswith(_HUB):
@@ -57,7 +87,8 @@ def _read(source: str, *, offline: bool) -> Dataset:
 
 def _read_directory(path: Path, *, offline: bool) -> Dataset:
     if (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
-        from zoo.data.huggingface import is_saved, read_huggingface  # noqa: PLC0415
+        from zoo.data.huggingface import read_huggingface  # noqa: PLC0415
+        from zoo.data.huggingface_load import is_saved  # noqa: PLC0415
 
         if is_saved(path):
             return read_huggingface(str(path), offline=offline)
@@ -67,15 +98,7 @@ def _read_directory(path: Path, *, offline: bool) -> Dataset:
 def _read_file(path: Path) -> Dataset:
     from zipfile import is_zipfile  # noqa: PLC0415
 
-    try:
-        with path.open("rb") as file:
-            head = file.read(HEAD)
-    except OSError as error:
-        from zoo.data.files import os_reason  # noqa: PLC0415
-
-        raise DataError(
-            f"{printable(str(path))} cannot be read: {os_reason(error)}.", remedy="Check its permissions (ls -l)."
-        ) from error
+    head = _head(path)
     if path.suffix.lower() in _TABLES or head.startswith(b"PAR1"):
         from zoo.data.manifest import read_manifest  # noqa: PLC0415
 
@@ -85,6 +108,16 @@ def _read_file(path: Path) -> Dataset:
 
         return read_zip(path, name=_name(path))
     raise _unknown_kind(path, head)
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(HEAD)
+    except OSError as error:
+        raise DataError(
+            f"{printable(str(path))} cannot be read: {os_reason(error)}.", remedy="Check its permissions (ls -l)."
+        ) from error
 
 
 def _unknown_kind(path: Path, head: bytes) -> DataError:

@@ -217,7 +217,7 @@ def test_a_hub_that_cannot_be_reached_is_an_error_at_once(monkeypatch: pytest.Mo
 
 
 def test_a_hub_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("zoo.data.huggingface._PATIENCE", 0.3)
+    monkeypatch.setattr("zoo.data.huggingface_load._PATIENCE", 0.3)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
