@@ -43,7 +43,7 @@ def atomic(path: Path) -> Iterator[Path]:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
         os.close(handle)
     except OSError as error:
-        raise _storage_error(path, error) from error
+        raise storage_error(path, error) from error
     part = Path(name)
     try:
         yield part
@@ -51,12 +51,13 @@ def atomic(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         part.replace(path)
     except OSError as error:
-        raise _storage_error(path, error) from error
+        raise storage_error(path, error) from error
     finally:
         part.unlink(missing_ok=True)
 
 
-def _storage_error(path: Path, error: OSError) -> StorageError:
+def storage_error(path: Path, error: OSError) -> StorageError:
+    """The message for a file that could not be written."""
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return StorageError(
             f"The disk is full: {str(path)!r} could not be written.",

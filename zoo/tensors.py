@@ -40,7 +40,17 @@ def read_tensors(path: Path, *, remedy: str) -> dict[str, torch.Tensor]:
             break
     if not isinstance(content, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in content.values()):
         raise WeightsError(f"{str(path)!r} holds no state dict (names and their tensors).", remedy=remedy)
-    return {str(name).removeprefix("module."): tensor for name, tensor in content.items()}
+    tensors = {str(name).removeprefix("module."): tensor for name, tensor in content.items()}
+    return _Versioned(tensors, metadata=getattr(content, "_metadata", None))
+
+
+class _Versioned(dict[str, torch.Tensor]):
+    """A state dict that keeps the versions of its modules, which ``load_state_dict`` reads to convert old ones."""
+
+    def __init__(self, tensors: dict[str, torch.Tensor], *, metadata: object) -> None:
+        super().__init__(tensors)
+        if metadata is not None:
+            self._metadata = metadata
 
 
 def _safetensors(path: Path, remedy: str) -> dict[str, torch.Tensor]:

@@ -1,56 +1,236 @@
-"""Where weights come from: a bundled package, a local file, the hub's cache, the hub."""
+"""Weights for a card: from a bundled package, a local file, the hub's cache or the hub. Never by unpickling code."""
 
 from __future__ import annotations
 
 import hashlib
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
-from zoo.catalog import Card
+from zoo import catalog, hub
+from zoo.cache import file_digest
+from zoo.card import Card
+from zoo.errors import HubError, ModelError, WeightsError
 from zoo.models.builtin import BUILT_IN
-from zoo.models.classifier import embed, set_head
+from zoo.models.classifier import embed, final_layer_names, set_head
+from zoo.tensors import SUFFIXES, read_tensors
 
 
 def build(card: Card, *, num_classes: int | None = None) -> nn.Module:
-    """The architecture with random weights: float32, evaluation mode, on the CPU."""
+    """The architecture with random weights: float32, evaluation mode, on the CPU. Needs no network.
+
+    Args:
+        card: Only ``architecture``, ``arguments`` and ``preprocess`` are read.
+        num_classes: Classes of a head of zeros; ``None`` leaves the architecture its own head.
+    """
     module = _architecture(card)
     if num_classes is not None:
-        _fresh_head(module, card, num_classes)
+        _set_zero_head(module, card, num_classes)
     return module.eval()
 
 
 def load(card: Card, *, num_classes: int | None = None, offline: bool = False) -> nn.Module:
-    """The model with its pretrained weights: float32, evaluation mode, on the CPU."""
+    """The model with its pretrained weights: float32, evaluation mode, on the CPU.
+
+    Args:
+        card: The model.
+        num_classes: Classes of a new head of zeros; ``None`` keeps the pretrained head.
+        offline: Make no network call.
+
+    Raises:
+        HubError: The weights are neither bundled nor cached, and cannot be fetched.
+        WeightsError: The weights are damaged or do not fit the architecture.
+        DependencyError: The package that carries the weights is not installed.
+        ModelError: The installed timm or torchvision does not have the architecture.
+    """
     if card.source in {"bundled", "zoo"}:
-        module = _architecture(card)
-        module.load_state_dict(BUILT_IN[card.name].state_dict())
+        module = _filled(_architecture(card), BUILT_IN[card.name].state_dict(), card)
+    elif card.source == "timm" or card.arguments:
+        module = _timm_pretrained(card, _tensors(card, offline=offline))
     else:
-        import timm  # noqa: PLC0415
-
-        module = timm.create_model(card.name, pretrained=True)
+        module = _fitting(card, _converted(_tensors(card, offline=offline), card.architecture))
+    module.float().eval()
     if num_classes is not None:
-        _fresh_head(module, card, num_classes)
-    return module.eval()
-
-
-def fingerprint(card: Card) -> str:
-    """A hexadecimal digest that names these exact weights."""
-    if card.source in {"bundled", "zoo"}:
-        return BUILT_IN[card.name].fingerprint()
-    return hashlib.sha256(card.name.encode()).hexdigest()
-
-
-def _architecture(card: Card) -> nn.Module:
-    if card.source in {"bundled", "zoo"}:
-        return BUILT_IN[card.architecture].build()
-    import timm  # noqa: PLC0415
-
-    module: nn.Module = timm.create_model(card.architecture, pretrained=False)
+        _set_zero_head(module, card, num_classes)
     return module
 
 
-def _fresh_head(module: nn.Module, card: Card, num_classes: int) -> None:
+def state_dict(card: Card, *, offline: bool = False) -> dict[str, torch.Tensor]:
+    """The pretrained weights under the names that :func:`build` gives them. Quick for built-in models: no timm."""
+    if card.source in {"bundled", "zoo"}:
+        return BUILT_IN[card.name].state_dict()
+    return load(card, offline=offline).state_dict()
+
+
+def fingerprint(card: Card, *, offline: bool = False) -> str:
+    """A hexadecimal digest that names these exact weights. Quick: no model is built and no file read twice.
+
+    Raises:
+        HubError, WeightsError, DependencyError: As :func:`load`, where the weights must be fetched first.
+    """
+    if card.source in {"bundled", "zoo"}:
+        return BUILT_IN[card.name].fingerprint()
+    identity = repr((card.architecture, card.arguments, file_digest(file(card, offline=offline))))
+    return hashlib.sha256(identity.encode()).hexdigest()
+
+
+def parameters(card: Card) -> int:
+    """How many parameters the model has: from its card, else by building it without memory for its weights."""
+    if card.parameters is not None:
+        return card.parameters
+    with torch.device("meta"):
+        module = _architecture(card)
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def file(card: Card, *, offline: bool = False) -> Path:
+    """The weights file on this disk, fetched first where need be. Not for built-in models.
+
+    Raises:
+        HubError: It cannot be fetched; names the models that need no network.
+    """
+    if card.source == "local":
+        return _local_file(Path(card.origin))
+    try:
+        if not card.origin.startswith("hf-hub:"):
+            return hub.fetch_url(card.origin, offline=offline)
+        for name in catalog.WEIGHTS_FILES:
+            if path := hub.cached(card.origin, name):
+                return path
+        for name in catalog.WEIGHTS_FILES:
+            if path := hub.fetch(card.origin, name, offline=offline):
+                return path
+    except HubError as error:
+        raise HubError(f"{card.name}: {error.what}", remedy=error.remedy or catalog.at_hand()) from error
+    raise ModelError(f"{card.origin!r} holds none of {', '.join(catalog.WEIGHTS_FILES)}.", remedy="See: zoo list")
+
+
+def _tensors(card: Card, *, offline: bool) -> dict[str, torch.Tensor]:
+    path = file(card, offline=offline)
+    if card.source == "local":
+        return read_tensors(path, remedy="Get the file again from where it came.")
+    try:
+        return read_tensors(path, remedy="It was removed from the cache. Run the same command again.")
+    except WeightsError:
+        hub.discard(path)
+        raise
+
+
+def _local_file(path: Path) -> Path:
+    if path.is_file():
+        return path
+    names = [path / name for name in catalog.WEIGHTS_FILES] + sorted(p for p in path.glob("*") if p.suffix in SUFFIXES)
+    for candidate in names:
+        if candidate.is_file():
+            return candidate
+    raise WeightsError(f"{str(path)!r} holds no weights.", remedy=f"A file ending in {', '.join(SUFFIXES)} is needed.")
+
+
+def _architecture(card: Card) -> nn.Module:
+    name = card.architecture
+    if name in BUILT_IN:
+        return BUILT_IN[name].build()
+    try:
+        if name.startswith("torchvision/"):
+            return _torchvision(name.removeprefix("torchvision/"))
+        import timm  # noqa: PLC0415  # 2 s
+
+        module: nn.Module = timm.create_model(name, pretrained=False, **dict(card.arguments))
+    except (RuntimeError, ValueError, TypeError, AssertionError) as error:
+        library = name.partition("/")[0] if "/" in name else "timm"
+        raise ModelError(
+            f"The installed {library} cannot build {name!r}: {error}", remedy=f"Run: pip install --upgrade {library}"
+        ) from error
+    return module
+
+
+def _torchvision(name: str) -> nn.Module:
+    from torchvision import models  # noqa: PLC0415  # 2 s
+
+    arguments: dict[str, Any] = {}
+    if name in {"googlenet", "inception_v3"}:
+        # The auxiliary heads serve training from scratch only; transform_input is how the weights were trained.
+        arguments = {"aux_logits": False, "init_weights": False, "transform_input": True}
+    module: nn.Module = models.get_model(name, weights=None, **arguments)
+    return module
+
+
+def _timm_pretrained(card: Card, tensors: dict[str, torch.Tensor]) -> nn.Module:
+    """Let timm fit the tensors: it knows how to convert the many layouts of its checkpoints."""
+    import timm  # noqa: PLC0415
+
+    # One from a config.json has its facts from there, one of timm's own from timm.
+    cfg: dict[str, Any] = {"state_dict": tensors, "custom_load": False}
+    if card.arguments:
+        size = (card.preprocess.channels, *card.preprocess.size)
+        cfg |= {
+            "input_size": size,
+            "num_classes": card.num_classes,
+            "fixed_input_size": "img_size" in dict(card.arguments),
+        }
+    try:
+        with _quiet("timm"):
+            module: nn.Module = timm.create_model(
+                card.architecture,
+                pretrained=True,
+                pretrained_cfg=cfg if card.arguments else None,
+                pretrained_cfg_overlay=None if card.arguments else cfg,
+                **dict(card.arguments),
+            )
+    except (RuntimeError, ValueError, KeyError, TypeError, AssertionError) as error:
+        raise _misfit(card, str(error)) from error
+    module.pretrained_cfg.pop("state_dict", None)  # type: ignore[union-attr, operator]  # timm keeps a second copy
+    return module
+
+
+def _fitting(card: Card, tensors: dict[str, torch.Tensor]) -> nn.Module:
+    """The architecture with as many classes as the tensors have, filled with them."""
+    module = _architecture(card)
+    heads = [tensors.get(f"{name}.weight") for name in final_layer_names(module)]
+    classes = {len(head) for head in heads if head is not None}
+    if len(classes) == 1:
+        (found,) = classes
+        own = {len(module.get_submodule(name).weight) for name in final_layer_names(module)}  # type: ignore[arg-type]
+        if own != {found}:
+            _set_zero_head(module, card, found)
+    return _filled(module, tensors, card)
+
+
+def _filled(module: nn.Module, tensors: Mapping[str, torch.Tensor], card: Card) -> nn.Module:
+    try:
+        module.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise _misfit(card, str(error)) from error
+    return module
+
+
+def _misfit(card: Card, reason: str) -> WeightsError:
+    first = " ".join(reason.split())[:300]
+    return WeightsError(
+        f"The weights at {card.origin!r} do not fit the architecture {card.architecture!r}: {first}",
+        remedy="Name the architecture that they were saved from: ARCHITECTURE@FILE",
+    )
+
+
+def _converted(tensors: dict[str, torch.Tensor], architecture: str) -> dict[str, torch.Tensor]:
+    """Leave out auxiliary heads, and mend the names in torchvision's DenseNet files (``norm.1`` is ``norm1`` today)."""
+    if not architecture.startswith("torchvision/"):
+        return tensors
+    for name in list(tensors):
+        if re.match(r"aux[12]\.|AuxLogits\.", name):
+            del tensors[name]
+        elif "densenet" in architecture and (old := re.match(r"(.*denselayer\d+\.(?:norm|conv))\.(\d\..*)", name)):
+            tensors[old[1] + old[2]] = tensors.pop(name)
+    return tensors
+
+
+def _set_zero_head(module: nn.Module, card: Card, num_classes: int) -> None:
     """Give the module an untrained head: zeros, so that every class starts equally likely."""
     module.eval()
     with torch.no_grad():
@@ -73,3 +253,15 @@ def with_head(card: Card, weight: torch.Tensor, bias: torch.Tensor) -> dict[str,
     module = load(card)
     set_head(module, weight, bias)
     return module.state_dict()
+
+
+@contextmanager
+def _quiet(logger: str) -> Iterator[None]:
+    """Silence warnings that a library logs about what is expected here."""
+    log = logging.getLogger(logger)
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(level)

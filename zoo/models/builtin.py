@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -12,6 +13,7 @@ from zoo.preprocess import Preprocess
 from zoo.registry import Registry
 
 
+@dataclass(frozen=True, kw_only=True)
 class BuiltIn(ABC):
     """A model that is there without a download. A new one is one new file in this package that registers itself.
 
@@ -30,16 +32,16 @@ class BuiltIn(ABC):
     preprocess: Preprocess
     num_classes: int
     parameters: int
-    license: str | None
-    accuracy: float | None
+    license: str | None = None
+    accuracy: float | None = None
 
     @abstractmethod
     def available(self) -> bool:
         """Whether it can be loaded now (a bundled one needs its package). Imports nothing."""
 
     @abstractmethod
-    def location(self) -> str:
-        """Where the weights are, in words or as a path."""
+    def origin(self) -> str:
+        """Where the weights are: a path, or words."""
 
     @abstractmethod
     def fingerprint(self) -> str:

