@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
@@ -19,7 +20,14 @@ from zoo.progress import ProgressCallback, silent
 from zoo.settings import Precision
 
 _BATCH = 32
+#: The statistics of a picture are measured at this side, so nothing is decoded to less.
+_DECODED_SIDE = 256
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def decoded_side(*wanted: Preprocess) -> int:
+    """The shorter side, in pixels, that a picture is decoded to where all of these models are to look at it."""
+    return max(_DECODED_SIDE, *(math.ceil(max(p.size) / p.crop_pct) for p in wanted), 0)
 
 
 def pixels_of(data: bytes, preprocess: Preprocess) -> npt.NDArray[np.uint8]:
@@ -28,8 +36,7 @@ def pixels_of(data: bytes, preprocess: Preprocess) -> npt.NDArray[np.uint8]:
     Raises:
         UnusableImage: The file is no usable picture.
     """
-    side = round(max(preprocess.size) / preprocess.crop_pct)
-    return preprocess.pixels(decode(data, short_side=side))
+    return preprocess.pixels(decode(data, short_side=decoded_side(preprocess)))
 
 
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[object]:

@@ -77,6 +77,7 @@ def measure(picture: Picture, size: int) -> npt.NDArray[np.void]:
     _luminance(record, grey)
     record["phash"] = perceptual_hashes(grey)
     record["dhash"] = _gradient_hash(grey)
+    record["grey"] = np.asarray(grey.resize((_HASH, _HASH), Image.Resampling.BOX))
     _colours(record, grid.astype(np.float32))
     return record
 

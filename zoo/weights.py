@@ -139,7 +139,7 @@ def _architecture(card: Card) -> nn.Module:
     try:
         if name.startswith("torchvision/"):
             return _torchvision(name.removeprefix("torchvision/"))
-        import timm  # noqa: PLC0415  # 2 s
+        import timm  # 2 s
 
         module: nn.Module = timm.create_model(name, pretrained=False, **dict(card.arguments))
     except (RuntimeError, ValueError, TypeError, AssertionError) as error:
@@ -151,7 +151,7 @@ def _architecture(card: Card) -> nn.Module:
 
 
 def _torchvision(name: str) -> nn.Module:
-    from torchvision import models  # noqa: PLC0415  # 2 s
+    from torchvision import models  # 2 s
 
     arguments: dict[str, Any] = {}
     if name in {"googlenet", "inception_v3"}:
@@ -163,7 +163,7 @@ def _torchvision(name: str) -> nn.Module:
 
 def _timm_pretrained(card: Card, tensors: dict[str, torch.Tensor]) -> nn.Module:
     """Let timm fit the tensors: it knows how to convert the many layouts of its checkpoints."""
-    import timm  # noqa: PLC0415
+    import timm
 
     # One from a config.json has its facts from there, one of timm's own from timm.
     cfg: dict[str, Any] = {"state_dict": tensors, "custom_load": False}
