@@ -55,7 +55,7 @@ def read_huggingface(source: str, *, offline: bool) -> Dataset:
 
 
 def _columns(part: Any, source: str) -> _Columns:
-    import datasets  # noqa: PLC0415
+    import datasets
 
     kinds = dict(part.features)
     images = [n for n, kind in kinds.items() if isinstance(kind, datasets.Image)]
@@ -75,7 +75,7 @@ def _columns(part: Any, source: str) -> _Columns:
 
 def _write(parts: dict[str, Any], columns: _Columns, folder: Path) -> None:
     """Each picture as a file with the bytes it is stored with, and ``index.json`` beside them."""
-    import datasets  # noqa: PLC0415
+    import datasets
 
     index: list[tuple[str, str]] = []
     skipped: list[tuple[str, str]] = []

@@ -35,7 +35,7 @@ def load(source: str, *, offline: bool) -> dict[str, Any]:
         DependencyError: ``datasets`` is not installed.
     """
     try:
-        import datasets  # noqa: PLC0415 - an extra; 1 s
+        import datasets
     except ImportError:
         raise DependencyError.missing("datasets", extra="datasets", purpose="Reading a Hugging Face data set") from None
     folder = Path(source).expanduser()
@@ -67,7 +67,7 @@ def _local(source: str, load: Callable[[], Any]) -> Any:
 
 def _from_hub(source: str, *, offline: bool) -> Any:
     """What ``datasets`` has cached, without asking the hub; else what the hub has."""
-    import datasets  # noqa: PLC0415
+    import datasets
 
     name, _, config = source.partition(":")
     try:
@@ -92,8 +92,8 @@ def _from_hub(source: str, *, offline: bool) -> Any:
 
 def _failures() -> tuple[type[Exception], ...]:
     """What ``datasets`` raises for data and hubs that fail it; httpx' errors are no OSError."""
-    import datasets  # noqa: PLC0415
-    from huggingface_hub import errors  # noqa: PLC0415
+    import datasets
+    from huggingface_hub import errors
 
     kinds = (OSError, ValueError, LookupError, RuntimeError, datasets.exceptions.DatasetsError)
     return (*kinds, errors.HTTPError) if hasattr(errors, "HTTPError") else kinds
@@ -131,8 +131,8 @@ def _require_reachable(endpoint: str) -> None:
 @contextmanager
 def _quiet(*, offline: bool) -> Iterator[None]:
     """Keeps the progress bars of ``datasets`` off the screen, and it and the hub's client off the network."""
-    import datasets  # noqa: PLC0415
-    from huggingface_hub import constants  # noqa: PLC0415
+    import datasets
+    from huggingface_hub import constants
 
     places = [
         (datasets.config, "HF_HUB_OFFLINE"),

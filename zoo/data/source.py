@@ -62,7 +62,7 @@ def read_unlabelled(source: str | Path) -> Dataset:
         sample = Sample(path=path.name, label=-1)
         return Dataset(root=path.resolve().parent, samples=(sample,), classes=(), name=_name(path))
     if path.suffix.lower() in _TABLES or head.startswith(b"PAR1"):
-        from zoo.data.manifest import read_list  # noqa: PLC0415
+        from zoo.data.manifest import read_list
 
         return read_list(path, name=_name(path))
     raise DataError(
@@ -74,7 +74,7 @@ def read_unlabelled(source: str | Path) -> Dataset:
 def _read(source: str, *, offline: bool) -> Dataset:
     # Each source is imported when it is met: most data is a folder, and that needs neither zipfile nor csv.
     if source.startswith(_HUB):
-        from zoo.data.huggingface import read_huggingface  # noqa: PLC0415
+        from zoo.data.huggingface import read_huggingface
 
         return read_huggingface(source.removeprefix(_HUB), offline=offline)
     path = Path(source).expanduser()
@@ -87,8 +87,8 @@ def _read(source: str, *, offline: bool) -> Dataset:
 
 def _read_directory(path: Path, *, offline: bool) -> Dataset:
     if (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
-        from zoo.data.huggingface import read_huggingface  # noqa: PLC0415
-        from zoo.data.huggingface_load import is_saved  # noqa: PLC0415
+        from zoo.data.huggingface import read_huggingface
+        from zoo.data.huggingface_load import is_saved
 
         if is_saved(path):
             return read_huggingface(str(path), offline=offline)
@@ -96,15 +96,15 @@ def _read_directory(path: Path, *, offline: bool) -> Dataset:
 
 
 def _read_file(path: Path) -> Dataset:
-    from zipfile import is_zipfile  # noqa: PLC0415
+    from zipfile import is_zipfile
 
     head = _head(path)
     if path.suffix.lower() in _TABLES or head.startswith(b"PAR1"):
-        from zoo.data.manifest import read_manifest  # noqa: PLC0415
+        from zoo.data.manifest import read_manifest
 
         return read_manifest(path, name=_name(path))
     if path.suffix.lower() == ".zip" or (head.startswith(b"PK") and is_zipfile(path) and not path.suffix):
-        from zoo.data.archive import read_zip  # noqa: PLC0415
+        from zoo.data.archive import read_zip
 
         return read_zip(path, name=_name(path))
     raise _unknown_kind(path, head)

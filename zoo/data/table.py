@@ -82,8 +82,8 @@ def _no_table(path: Path, what: str) -> DataError:
 
 def _read_parquet(path: Path) -> Table:
     try:
-        import pyarrow as pa  # noqa: PLC0415 - an extra; 0.2 s
-        import pyarrow.parquet as pq  # noqa: PLC0415
+        import pyarrow as pa
+        import pyarrow.parquet as pq
     except ImportError:
         raise DependencyError.missing("pyarrow", extra="parquet", purpose="Reading a Parquet file") from None
     try:
