@@ -230,7 +230,8 @@ class Run:
             skipped = tuple(Skipped(path=p, reason=r) for p, r in plain["skipped"])
             return Dataset(
                 root=Path(plain["root"]), name=plain["name"], samples=samples, classes=tuple(plain["classes"]),
-                skipped=skipped, given_splits=plain["given_splits"], warnings=tuple(plain["warnings"]),
+                skipped=skipped, given_splits=plain["given_splits"],
+                made_validation=plain.get("made_validation", False), warnings=tuple(plain["warnings"]),
             )  # fmt: skip
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RunError(
@@ -243,6 +244,7 @@ class Run:
             "root": str(dataset.root.resolve()),
             "name": dataset.name,
             "given_splits": dataset.given_splits,
+            "made_validation": dataset.made_validation,
             "classes": list(dataset.classes),
             "warnings": list(dataset.warnings),
             "skipped": [[s.path, s.reason] for s in dataset.skipped],

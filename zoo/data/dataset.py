@@ -51,6 +51,7 @@ class Dataset:
         skipped: Files left out so far.
         name: A short name for titles and run folders.
         given_splits: Whether the splits came with the data (they are then respected).
+        made_validation: Whether the validation images were taken from the training images by ``split``.
     """
 
     root: Path
@@ -59,6 +60,7 @@ class Dataset:
     skipped: tuple[Skipped, ...] = ()
     name: str = "data"
     given_splits: bool = False
+    made_validation: bool = False
     warnings: tuple[str, ...] = field(default=())
 
     def __len__(self) -> int:

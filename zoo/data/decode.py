@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
+import importlib.util
 import io
 import logging
 import struct
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,10 +82,21 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_ORIENTATION = 0x0112
+_ORIENTATION, _EXIF_IFD = 0x0112, 0x8769
 
 # Without a handler the logging module prints Pillow's complaints about damaged files to stderr.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
+
+
+def _silence_libtiff() -> None:
+    """Keeps libtiff from writing to stderr for each fault of a damaged file: Pillow has no switch for that."""
+    extension = importlib.util.find_spec("PIL._imaging")
+    # Where libtiff is linked in statically, its function is not to be found, and it goes on talking.
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(extension.origin if extension else None).TIFFSetErrorHandler(None)
+
+
+_silence_libtiff()
 
 
 class UnusableImage(DataError):  # noqa: N818 - the contract's name; it is caught and noted far more often than shown
@@ -113,7 +126,8 @@ class Picture:
         height: Likewise.
         orientation: EXIF, 1 to 8; 0 where absent.
         transparent: Whether it had transparency, and was laid on white.
-        exif: What the EXIF block holds; empty where absent or damaged.
+        exif: What the EXIF block holds, by tag, its sub-block of the exposure (0x8769) included; empty where absent or
+            damaged.
         quantization: JPEG quantisation tables, by number, 64 values each; empty for other formats.
     """
 
@@ -213,7 +227,8 @@ def _bound(image: ImageFile.ImageFile, short_side: int | None, max_pixels: int) 
 
 def _exif(image: Image.Image) -> dict[int, Any]:
     try:
-        return dict(image.getexif())
+        block = image.getexif()
+        return {**block.get_ifd(_EXIF_IFD), **block} if _EXIF_IFD in block else dict(block)
     except _DAMAGE:  # a damaged EXIF block does not make a picture useless
         return {}
 
@@ -230,10 +245,10 @@ def _to_rgb(image: Image.Image) -> tuple[Image.Image, bool]:
     if image.mode.startswith("I") or image.mode == "F":
         return _deep_to_rgb(image), False
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
-        coloured = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, (255, 255, 255, 255))
-        white.alpha_composite(coloured)
-        return white.convert("RGB"), True
+        coloured = image if image.mode == "RGBA" else image.convert("RGBA")
+        white = Image.new("RGB", image.size, (255, 255, 255))
+        white.paste(coloured, mask=coloured.getchannel("A"))
+        return white, True
     return image.convert("RGB"), False
 
 

@@ -34,7 +34,7 @@ def choose_validation(dataset: Dataset) -> Validation:
 
     A validation split that came with the data is used in any case. Images for testing do not count.
     """
-    if dataset.given_splits and any(s.split == "val" for s in dataset.samples):
+    if dataset.given_splits and not dataset.made_validation and any(s.split == "val" for s in dataset.samples):
         return Validation(folds=0, reason="The data came with validation images.")
     counts = Counter(s.label for s in dataset.samples if s.split != "test" and s.label >= 0)
     if not counts:

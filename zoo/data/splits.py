@@ -45,14 +45,16 @@ def split(dataset: Dataset, *, seed: int, val_fraction: float = 0.2, groups: Int
             remedy="Add training images, or measure a trained model on it: zoo evaluate RUN DATA",
         )
     chosen = np.zeros(len(dataset), dtype=bool)
-    if not any(sample.split == "val" for sample in dataset.samples):
+    making = not any(sample.split == "val" for sample in dataset.samples)
+    if making:
         chosen[pool] = _choose(dataset.select(pool), seed, val_fraction, None if groups is None else groups[pool])
     samples = tuple(
         replace(sample, split=_assigned(sample.split, chosen=bool(chosen[i])))
         for i, sample in enumerate(dataset.samples)
     )
-    done = replace(dataset, samples=samples)
-    return replace(done, warnings=(*dataset.warnings, *_unmeasured(done)))
+    done = replace(dataset, samples=samples, made_validation=making or dataset.made_validation)
+    # Once only: a run that goes on splits what it has split before.
+    return replace(done, warnings=tuple(dict.fromkeys((*dataset.warnings, *_unmeasured(done)))))
 
 
 def _assigned(given: Split | None, *, chosen: bool) -> Split:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
 
 def put(path: Path, data: bytes | None = None) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(encoded(picture(seed=abs(hash(path.name)) % 1000)) if data is None else data)
+    path.write_bytes(encoded(picture(seed=zlib.crc32(path.name.encode(errors="replace")))) if data is None else data)
     return path
 
 

@@ -204,6 +204,22 @@ def test_damaged_exif_does_not_matter() -> None:
         assert decode(encoded(picture(), "JPEG", exif=exif)).size == (24, 16)
 
 
+def test_exif_that_cannot_be_read_at_all_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: object) -> None:
+        raise struct.error
+
+    monkeypatch.setattr(Image.Image, "getexif", fail)
+    assert decode_picture(encoded(picture(), "BMP")).exif == {}
+
+
+def test_too_little_memory_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_args: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Image.Image, "convert", fail)
+    assert reason(encoded(Image.new("L", (4, 4)))) == "too large for the memory"
+
+
 def test_one_pixel_is_a_picture() -> None:
     for kind in _FORMATS:
         assert decode(encoded(Image.new("RGB", (1, 1), (9, 9, 9)), kind)).size == (1, 1)
@@ -292,9 +308,11 @@ def test_other_formats_are_decoded_at_full_size() -> None:
 def test_facts_of_the_file_are_told() -> None:
     exif = Image.Exif()
     exif[0x010F] = "Maker"
+    exif.get_ifd(0x8769)[0x9003] = "2024:05:06 07:08:09"
     got = decode_picture(encoded(picture(64, 48), "JPEG", exif=exif, quality=75))
     assert (got.format, got.mode, got.width, got.height, got.orientation) == ("JPEG", "RGB", 64, 48, 0)
     assert got.exif[0x010F] == "Maker"
+    assert got.exif[0x9003] == "2024:05:06 07:08:09"
     assert all(len(table) == 64 for table in got.quantization.values())
     assert got.quantization
 
@@ -317,6 +335,22 @@ def test_pillow_does_not_warn(recwarn: pytest.WarningsRecorder, capfd: pytest.Ca
         with contextlib.suppress(UnusableImage):
             decode(damaged)
     assert [str(w.message) for w in recwarn] == []
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="libtiff is found where it is linked dynamically")
+def test_libtiff_does_not_write_to_the_screen(capfd: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(0)
+    whole, refused = encoded(picture(64, 64), "TIFF", compression="tiff_lzw"), 0
+    for _ in range(100):
+        damaged = bytearray(whole)
+        for place in rng.integers(8, len(whole), 5):
+            damaged[place] = rng.integers(256)
+        try:
+            decode(bytes(damaged))
+        except UnusableImage:
+            refused += 1
+    assert refused > 20
     assert capfd.readouterr() == ("", "")
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zoo.data import Dataset, Sample, Split, choose_validation, folds
+from zoo.data import Dataset, Sample, Split, choose_validation, folds, split
 
 
 def table(labels: np.ndarray, fold: np.ndarray, k: int) -> np.ndarray:
@@ -126,6 +126,13 @@ def test_fewer_than_five_images_in_a_class_call_for_cross_validation(counts: lis
 
 def test_images_for_testing_do_not_count() -> None:
     assert choose_validation(data([8, 80], splits=("train", "test"), given_splits=True)).folds == 5
+
+
+def test_validation_images_that_split_took_from_training_do_not_count_as_given() -> None:
+    done = split(data([6, 80], splits=("train", "test"), given_splits=True), seed=0)
+    assert len(done.indices("val"))
+    assert choose_validation(done).folds == 5
+    assert choose_validation(split(done, seed=0)).folds == 5
 
 
 def test_given_validation_images_are_used_however_few() -> None:

@@ -129,6 +129,12 @@ def test_files_that_are_not_there_are_left_out_with_their_reason(root: Path) -> 
     }
 
 
+def test_a_name_that_is_no_file_name_is_left_out(root: Path) -> None:
+    rest = "".join(f"{i % 6}.png,{'ab'[i % 2]}\n" for i in range(2000))  # a null byte early on means that it is no text
+    data = read(table(root, f"path,label\n{rest}nu\0ll.png,a\n{'x' * 300}.png,a\n"))
+    assert reasons(data) == {"nu\0ll.png": "its name is not a file name", f"{'x' * 300}.png": "its name is too long"}
+
+
 def test_a_file_listed_twice_is_used_once_and_said(root: Path) -> None:
     data = read(table(root, "path,label\n0.png,a\n./0.png,a\n1.png,b\n0.png,a\n"))
     assert labelled(data) == {"0.png": "a", "1.png": "b"}

@@ -134,6 +134,12 @@ def test_the_choice_is_the_same_on_every_machine_and_in_every_process() -> None:
         assert done.stdout.strip() == "[2, 4, 20, 22]"
 
 
+def test_splitting_what_is_split_changes_nothing() -> None:
+    done = split(plain(1, 2, 50), seed=0)
+    assert done.warnings
+    assert split(done, seed=1) == done
+
+
 def test_given_splits_are_kept() -> None:
     listed = [Sample(path=f"{i}", label=i % 2, split=("train", "val", "test")[i % 3]) for i in range(30)]  # type: ignore[arg-type]
     data = dataset(listed, given_splits=True)
