@@ -115,7 +115,7 @@ def _listed(name: str) -> Card | None:
 def _all_listed() -> dict[str, Card]:
     """All models of timm and torchvision: from the file where it is complete, else from the libraries too."""
     known = index.cards()
-    from zoo import upstream  # noqa: PLC0415  # light itself; its functions import the libraries
+    from zoo import upstream  # light itself; its functions import the libraries
 
     for library, names, make in (
         ("timm", upstream.timm_names, upstream.timm_card),
@@ -173,7 +173,7 @@ def _folder(folder: Path) -> Card:
 
 def _from_config(name: str, path: Path) -> Card:
     """The card that timm's ``config.json`` describes."""
-    from zoo.upstream import preprocess_of  # noqa: PLC0415
+    from zoo.upstream import preprocess_of
 
     try:
         config = json.loads(path.read_text("utf-8"))

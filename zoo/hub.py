@@ -32,7 +32,7 @@ _CHUNK = 1 << 20
 def _hub() -> Any:
     """``huggingface_hub``, told before its import to keep statistics to itself."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    import huggingface_hub  # noqa: PLC0415  # 0.4 s that bundled models need not pay
+    import huggingface_hub  # 0.4 s that bundled models need not pay
 
     return huggingface_hub
 
@@ -187,7 +187,7 @@ def discard(path: Path) -> None:
 
 def cached_url(url: str) -> Path:
     """Where the file of a plain address is kept: where torch.hub would keep it. It need not exist."""
-    import torch.hub  # noqa: PLC0415
+    import torch.hub
 
     return Path(torch.hub.get_dir()) / "checkpoints" / Path(urlsplit(url).path).name
 

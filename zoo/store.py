@@ -79,7 +79,9 @@ class Table:
             offset += len(shard.digests)
         return found
 
-    def read(self, numbers: npt.NDArray[np.int64], out: npt.NDArray[np.generic] | None = None) -> npt.NDArray[np.generic]:
+    def read(
+        self, numbers: npt.NDArray[np.int64], out: npt.NDArray[np.generic] | None = None
+    ) -> npt.NDArray[np.generic]:
         """The rows that ``locate`` found, ``(n, ...)``, in that order; into ``out`` where given."""
         if out is None:
             out = np.empty(len(numbers), dtype=self.dtype)
@@ -252,7 +254,12 @@ def _as_rows(flat: npt.NDArray[np.uint8], dtype: np.dtype[np.generic]) -> npt.ND
     return flat.view(base).reshape(-1, *shape)
 
 
-def _write(path: Path, digests: Digests, dtype: np.dtype[np.generic], blocks: Sequence[npt.NDArray[np.generic]] | Iterator[npt.NDArray[np.generic]]) -> None:
+def _write(
+    path: Path,
+    digests: Digests,
+    dtype: np.dtype[np.generic],
+    blocks: Sequence[npt.NDArray[np.generic]] | Iterator[npt.NDArray[np.generic]],
+) -> None:
     names = np.ascontiguousarray(digests, dtype="<u8").tobytes()
     header = np.array([(_MAGIC, len(digests), dtype.itemsize, zlib.crc32(names))], dtype=_HEADER)
     base = dtype.subdtype[0] if dtype.subdtype else dtype
@@ -260,10 +267,16 @@ def _write(path: Path, digests: Digests, dtype: np.dtype[np.generic], blocks: Se
         file.write(header.tobytes())
         file.write(names)
         for block in blocks:
-            file.write(np.ascontiguousarray(block, dtype=base).data.cast("B") if block.dtype.names is None else np.ascontiguousarray(block, dtype=base).tobytes())
+            file.write(
+                np.ascontiguousarray(block, dtype=base).data.cast("B")
+                if block.dtype.names is None
+                else np.ascontiguousarray(block, dtype=base).tobytes()
+            )
 
 
-def _gather(shards: Sequence[Shard], order: npt.NDArray[np.int64], dtype: np.dtype[np.generic]) -> Iterator[npt.NDArray[np.generic]]:
+def _gather(
+    shards: Sequence[Shard], order: npt.NDArray[np.int64], dtype: np.dtype[np.generic]
+) -> Iterator[npt.NDArray[np.generic]]:
     """Rows of several shards, numbered through, in this order, some at a time."""
     starts = np.cumsum([0, *(len(shard.digests) for shard in shards)])
     for begin in range(0, len(order), _AT_ONCE):

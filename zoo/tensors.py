@@ -54,8 +54,8 @@ class _Versioned(dict[str, torch.Tensor]):
 
 
 def _safetensors(path: Path, remedy: str) -> dict[str, torch.Tensor]:
-    import safetensors  # noqa: PLC0415  # not needed for bundled models
-    import safetensors.torch  # noqa: PLC0415
+    import safetensors  # not needed for bundled models
+    import safetensors.torch
 
     try:
         return safetensors.torch.load_file(path, device="cpu")

@@ -13,7 +13,7 @@ _NO_LINEAR_HEAD = ("squeezenet1_0", "squeezenet1_1")
 
 def timm_names() -> list[str]:
     """``arch.tag`` of every timm model with weights; of one architecture, its default first."""
-    import timm  # noqa: PLC0415
+    import timm
 
     names = timm.list_models(pretrained=True)
     defaults = {_timm_default(name) for name in names}
@@ -21,7 +21,7 @@ def timm_names() -> list[str]:
 
 
 def _timm_default(name: str) -> str:
-    from timm.models import get_pretrained_cfg  # noqa: PLC0415
+    from timm.models import get_pretrained_cfg
 
     cfg: Any = get_pretrained_cfg(name.partition(".")[0])
     return f"{cfg.architecture}.{cfg.tag}"
@@ -29,7 +29,7 @@ def _timm_default(name: str) -> str:
 
 def timm_card(name: str) -> Card:
     """The card of ``arch.tag``, without its number of parameters, which only building the model tells."""
-    from timm.models import get_pretrained_cfg  # noqa: PLC0415
+    from timm.models import get_pretrained_cfg
 
     cfg: Any = get_pretrained_cfg(name)
     return Card(
@@ -62,14 +62,14 @@ def preprocess_of(cfg: dict[str, Any]) -> Preprocess:
 
 def torchvision_names() -> list[str]:
     """``torchvision/NAME`` of every classifier of torchvision whose last layer is linear."""
-    from torchvision import models  # noqa: PLC0415
+    from torchvision import models
 
     return [f"torchvision/{name}" for name in models.list_models(module=models) if name not in _NO_LINEAR_HEAD]
 
 
 def torchvision_card(name: str) -> Card:
     """The card of ``torchvision/NAME`` with its ``DEFAULT`` weights."""
-    from torchvision import models  # noqa: PLC0415
+    from torchvision import models
 
     weights = models.get_model_weights(name.removeprefix("torchvision/")).DEFAULT
     transform = weights.transforms()

@@ -82,7 +82,7 @@ class EfficientNetLite(BuiltIn):
 
     def build(self) -> nn.Module:
         """The architecture, from timm."""
-        import timm  # noqa: PLC0415  # slow to import, and state_dict() does without
+        import timm  # slow to import, and state_dict() does without
 
         model: nn.Module = timm.create_model(f"tf_efficientnet_lite{self.variant}", pretrained=False)
         return model
