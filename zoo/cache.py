@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from zoo import files
 from zoo.errors import StorageError
+from zoo.files import replacing
+
+_ELSEWHERE = "Make room or mend the permissions, or set ZOO_CACHE and HF_HOME to folders on another disk."
 
 
 def root() -> Path:
@@ -39,34 +41,15 @@ def atomic(path: Path) -> Iterator[Path]:
         StorageError: The disk is full, or the folder may not be written.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-        os.close(handle)
-    except OSError as error:
-        raise storage_error(path, error) from error
-    part = Path(name)
-    try:
-        yield part
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError as error:
-        raise storage_error(path, error) from error
-    finally:
-        part.unlink(missing_ok=True)
+        with replacing(path) as part:
+            yield part
+    except StorageError as error:
+        raise StorageError(error.what, remedy=_ELSEWHERE) from error
 
 
 def storage_error(path: Path, error: OSError) -> StorageError:
-    """The message for a file that could not be written."""
-    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return StorageError(
-            f"The disk is full: {str(path)!r} could not be written.",
-            remedy="Free some space, or set ZOO_CACHE to a folder on another disk.",
-        )
-    return StorageError(
-        f"{str(path)!r} could not be written: {error.strerror or error}.",
-        remedy="Give yourself permission to write there, or set ZOO_CACHE to another folder.",
-    )
+    """The message for a file of a cache that could not be written."""
+    return StorageError(files.storage_error(error, path).what, remedy=_ELSEWHERE)
 
 
 def file_digest(path: Path) -> str:

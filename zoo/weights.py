@@ -30,6 +30,7 @@ def build(card: Card, *, num_classes: int | None = None) -> nn.Module:
         num_classes: Classes of a head of zeros; ``None`` leaves the architecture its own head.
     """
     module = _architecture(card)
+    _drop_auxiliary(module)
     if num_classes is not None:
         _set_zero_head(module, card, num_classes)
     return module.eval()
@@ -55,6 +56,7 @@ def load(card: Card, *, num_classes: int | None = None, offline: bool = False) -
         module = _timm_pretrained(card, _tensors(card, offline=offline))
     else:
         module = _fitting(card, _converted(_tensors(card, offline=offline), card.architecture))
+    _drop_auxiliary(module)
     module.float().eval()
     if num_classes is not None:
         _set_zero_head(module, card, num_classes)
@@ -189,6 +191,15 @@ def _timm_pretrained(card: Card, tensors: dict[str, torch.Tensor]) -> nn.Module:
     return module
 
 
+def _drop_auxiliary(module: nn.Module) -> None:
+    """Leave out VOLO's second head: half its maximum over all tokens is added to the logits, which no layer can do.
+
+    It exists for token labelling while training from scratch (Jiang et al., arXiv 2104.10858).
+    """
+    if isinstance(getattr(module, "aux_head", None), nn.Module):
+        module.aux_head = None
+
+
 def _fitting(card: Card, tensors: dict[str, torch.Tensor]) -> nn.Module:
     """The architecture with as many classes as the tensors have, filled with them."""
     module = _architecture(card)
@@ -238,19 +249,25 @@ def _set_zero_head(module: nn.Module, card: Card, num_classes: int) -> None:
     set_head(module, torch.zeros(num_classes, width), torch.zeros(num_classes))
 
 
-def with_head(card: Card, weight: torch.Tensor, bias: torch.Tensor) -> dict[str, torch.Tensor]:
+def with_head(
+    card: Card, weight: torch.Tensor, bias: torch.Tensor, *, offline: bool = False
+) -> dict[str, torch.Tensor]:
     """The state dict of the pretrained model with another last layer.
 
     Args:
         card: The pretrained model.
         weight: ``(classes, d)``, where ``d`` is the width of the model's features.
         bias: ``(classes,)``.
+        offline: Make no network call.
+
+    Raises:
+        HubError, WeightsError, DependencyError: As :func:`load`.
     """
     if card.source == "bundled":  # without building the model: the last two tensors are its head
         state = BUILT_IN[card.name].state_dict()
         *_, weight_name, bias_name = state
         return {**state, weight_name: weight, bias_name: bias}
-    module = load(card)
+    module = load(card, offline=offline)
     set_head(module, weight, bias)
     return module.state_dict()
 

@@ -100,6 +100,8 @@ def _final_layers(module: nn.Module) -> list[Layer]:
     if get_classifier is not None:
         found = get_classifier()
         heads = list(found) if isinstance(found, tuple | list | nn.ModuleList) else [found]
+        if len(heads) == 1 and isinstance(getattr(found, "head_dist", None), nn.Module):  # RepViT
+            heads = [found.head, found.head_dist]
     else:
         heads = [module]
     layers = [_last_linear(head) for head in heads]
