@@ -7,11 +7,12 @@ mapped into memory, not read. Small shards are merged now and then.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import time
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,11 +86,7 @@ class Table:
         """The rows that ``locate`` found, ``(n, ...)``, in that order; into ``out`` where given."""
         if out is None:
             out = np.empty(len(numbers), dtype=self.dtype)
-        starts = np.cumsum([0, *(len(shard.digests) for shard in self._shards)])
-        owner = np.searchsorted(starts, numbers, side="right") - 1
-        for index in np.unique(owner):
-            mine = owner == index
-            out[mine] = self._shards[index].rows[numbers[mine] - starts[index]]
+        _take(self._shards, numbers, out)
         return out
 
     def append(self, digests: Digests, rows: npt.NDArray[np.generic]) -> None:
@@ -132,9 +129,7 @@ class Table:
 
 def digest(data: bytes) -> bytes:
     """16 bytes that name a content."""
-    from hashlib import blake2b
-
-    return blake2b(data, digest_size=16).digest()
+    return hashlib.blake2b(data, digest_size=16).digest()
 
 
 def as_digests(names: Sequence[bytes]) -> Digests:
@@ -255,44 +250,41 @@ def _as_rows(flat: npt.NDArray[np.uint8], dtype: np.dtype[np.generic]) -> npt.ND
 
 
 def _write(
-    path: Path,
-    digests: Digests,
-    dtype: np.dtype[np.generic],
-    blocks: Sequence[npt.NDArray[np.generic]] | Iterator[npt.NDArray[np.generic]],
+    path: Path, digests: Digests, dtype: np.dtype[np.generic], blocks: Iterable[npt.NDArray[np.generic]]
 ) -> None:
     names = np.ascontiguousarray(digests, dtype="<u8").tobytes()
     header = np.array([(_MAGIC, len(digests), dtype.itemsize, zlib.crc32(names))], dtype=_HEADER)
-    base = dtype.subdtype[0] if dtype.subdtype else dtype
     with cache.atomic(path) as part, part.open("wb") as file:
         file.write(header.tobytes())
         file.write(names)
         for block in blocks:
-            file.write(
-                np.ascontiguousarray(block, dtype=base).data.cast("B")
-                if block.dtype.names is None
-                else np.ascontiguousarray(block, dtype=base).tobytes()
-            )
+            file.write(np.ascontiguousarray(block, dtype=dtype.base).tobytes())
 
 
 def _gather(
     shards: Sequence[Shard], order: npt.NDArray[np.int64], dtype: np.dtype[np.generic]
 ) -> Iterator[npt.NDArray[np.generic]]:
     """Rows of several shards, numbered through, in this order, some at a time."""
-    starts = np.cumsum([0, *(len(shard.digests) for shard in shards)])
     for begin in range(0, len(order), _AT_ONCE):
         numbers = order[begin : begin + _AT_ONCE]
-        owner = np.searchsorted(starts, numbers, side="right") - 1
         block = np.empty(len(numbers), dtype=dtype)
-        for index in np.unique(owner):
-            block[owner == index] = shards[index].rows[numbers[owner == index] - starts[index]]
+        _take(shards, numbers, block)
         yield block
+
+
+def _take(shards: Sequence[Shard], numbers: npt.NDArray[np.int64], out: npt.NDArray[np.generic]) -> None:
+    starts = np.cumsum([0, *(len(shard.digests) for shard in shards)])
+    owner = np.searchsorted(starts, numbers, side="right") - 1
+    for index in np.unique(owner):
+        mine = np.flatnonzero(owner == index)
+        out[mine] = shards[index].rows[numbers[mine] - starts[index]]
 
 
 @contextmanager
 def _lock(path: Path) -> Iterator[bool]:
-    """Whether this process alone holds the lock; gone with the process, however it ends. False where there are no locks."""
+    """Whether this process alone holds the lock, which goes with the process however that ends."""
     try:
-        import fcntl
+        import fcntl  # noqa: PLC0415 - absent on Windows, where shards are then never merged
     except ImportError:
         yield False
         return
