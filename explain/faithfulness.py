@@ -85,7 +85,7 @@ def relevance_gain(model: nn.Module, inputs: Tensor, weights: Tensor, maps: Tens
     rows, columns = how.grid(inputs.shape[2], inputs.shape[3])
     relevance = nn.functional.adaptive_avg_pool2d(maps.double()[:, None], (rows, columns)).flatten(1)
     # A patch's place in the order, 0 = least important. Stable: the same map gives the same order.
-    place = relevance.argsort(1, stable=True).argsort(1)
+    place = relevance.argsort(dim=1, stable=True).argsort(dim=1)
     span = relevance.amax(1) - relevance.amin(1)
     blank = (span <= 1e-9 * relevance.abs().amax(1).clamp_min(1e-300)) | ~torch.isfinite(span)
     with isolated(model), torch.no_grad():
