@@ -39,13 +39,19 @@ class Gain:
 
     Attributes:
         value: Area between deleting the least and the most important patches first, in units of the score, ``(n,)``.
-        span: ``|f(image) - f(all patches filled)|``: the score that there is to lose, ``(n,)``.
+        span: Range of the scores met on the way, from lowest to highest, ``(n,)``: images whose scores swing more have
+            larger gains, and larger chance gains too.
         blank: Maps that are constant: they rank nothing, so their gain is 0 by definition, ``(n,)``.
     """
 
     value: FloatArray
     span: FloatArray
     blank: npt.NDArray[np.bool_]
+
+    @property
+    def share(self) -> FloatArray:
+        """Gains as shares of their spans, ``(n,)``, in [-1, 1]."""
+        return np.asarray(self.value / np.maximum(self.span, 1e-12))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,11 +96,10 @@ def relevance_gain(model: nn.Module, inputs: Tensor, weights: Tensor, maps: Tens
     blank = (span <= 1e-9 * relevance.abs().amax(1).clamp_min(1e-300)) | ~torch.isfinite(span)
     with isolated(model), torch.no_grad():
         curves = _curves(model, inputs, weights, place.to(inputs.device).unflatten(1, (rows, columns)), how)
-    ends = curves[:, 0], curves[:, -1]
     least, most = curves[:, 1 : how.steps], curves[:, how.steps : -1]
     # The trapezoid's ends cancel: both curves start at the image and end at the filled image.
     value = np.where(blank.numpy(), 0.0, (least - most).sum(1) / how.steps)
-    return Gain(value=value, span=np.abs(ends[0] - ends[1]), blank=blank.numpy())
+    return Gain(value=value, span=np.ptp(curves, axis=1), blank=blank.numpy())
 
 
 def _curves(model: nn.Module, inputs: Tensor, weights: Tensor, place: Tensor, how: Deletion) -> FloatArray:
@@ -126,15 +131,13 @@ def centre_gaussian(rows: int, columns: int) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class Null:
-    """What maps that know nothing of their image score, as shares of the image's span.
+    """What maps that know nothing of their image score.
 
     Attributes:
-        shares: Gains of null maps over spans, ``(m,)``.
-        floor: Smallest span that a gain is divided by: an image whose score hardly falls tells nothing.
+        shares: Gains of null maps as shares of their spans, ``(m,)``, in [-1, 1].
     """
 
     shares: FloatArray
-    floor: float
 
     @property
     def mean(self) -> float:
@@ -146,13 +149,9 @@ class Null:
         """Standard deviation of a null map's share."""
         return float(max(self.shares.std(ddof=1), 1e-9))
 
-    def share(self, gain: Gain) -> FloatArray:
-        """Gains as shares of their images' spans, ``(n,)``."""
-        return np.asarray(gain.value / np.maximum(gain.span, self.floor))
-
     def z(self, gain: Gain) -> FloatArray:
         """How many standard deviations above null maps each map is, ``(n,)``; 0 for a blank map."""
-        return np.where(gain.blank, 0.0, (self.share(gain) - self.mean) / self.deviation)
+        return np.where(gain.blank, 0.0, (gain.share - self.mean) / self.deviation)
 
 
 def matched_null(
@@ -175,11 +174,8 @@ def matched_null(
     shift = np.random.default_rng(seed).permutation(np.arange(1, count))[:repeats]
     gaussian = centre_gaussian(maps.shape[1], maps.shape[2]).expand_as(maps)
     nulls = [*(maps.roll(int(k), 0) for k in shift), gaussian]
-    gains = [relevance_gain(model, inputs, weights, null, how) for null in nulls]
-    spans = gains[0].span
-    floor = max(0.25 * float(np.median(spans)), 1e-9)
-    shares = np.concatenate([g.value / np.maximum(g.span, floor) for g in gains])
-    return Null(shares=shares, floor=floor)
+    shares = [relevance_gain(model, inputs, weights, null, how).share for null in nulls]
+    return Null(shares=np.concatenate(shares))
 
 
 def badges(gain: Gain, null: Null) -> list[Badge]:

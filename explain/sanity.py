@@ -93,7 +93,7 @@ def sanity_gate(
 
 
 def _above_null(gain: Gain, null: Null) -> Answer:
-    shares = null.share(gain)
+    shares = gain.share
     # Welch's statistic; 1.645 is a one-sided 5 %.
     error = np.sqrt(shares.var(ddof=1) / len(shares) + null.deviation**2 / len(null.shares)) if len(shares) > 1 else np.inf
     t = float((shares.mean() - null.mean) / max(error, 1e-12))
