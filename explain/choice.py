@@ -19,9 +19,9 @@ from zoo.progress import ProgressCallback, silent
 
 #: What is tried, cheapest first.
 CANDIDATES: dict[Family, tuple[str, ...]] = {
-    "cnn": ("hirescam", "hirescam-1", "integrated-gradients", "occlusion"),
-    "vit": ("legrad", "gae", "hirescam", "integrated-gradients", "occlusion"),
-    "hierarchical": ("hirescam", "hirescam-1", "integrated-gradients", "occlusion"),
+    "cnn": ("hirescam", "hirescam-1", "marginal-cam", "integrated-gradients", "occlusion"),
+    "vit": ("legrad", "gae", "hirescam", "marginal-cam", "integrated-gradients", "occlusion"),
+    "hierarchical": ("hirescam", "hirescam-1", "marginal-cam", "integrated-gradients", "occlusion"),
     "unknown": ("integrated-gradients", "occlusion"),
 }
 
