@@ -66,7 +66,9 @@ def read_masks(source: Path, pictures: Sequence[Picture], preprocess: Preprocess
     elif source.is_file():
         full = _from_coco(source, pictures)
     else:
-        raise DataError(f"There is no {source}.", remedy="--masks takes a folder of masks or VOC files, or a COCO file.")
+        raise DataError(
+            f"There is no {source}.", remedy="--masks takes a folder of masks or VOC files, or a COCO file."
+        )
     flat = replace(preprocess, mean=(0.0,), std=(1.0,), interpolation="nearest")
     masks = [None if image is None else flat.pixels(image)[:, :, 0] > 127 for image in full]
     masks = [mask if mask is not None and mask.any() else None for mask in masks]
@@ -88,14 +90,18 @@ def _mask_image(path: Path) -> Image.Image:
     try:
         grey = np.asarray(decode(read_file(path)).convert("L"))
     except UnusableImage as error:
-        raise DataError(f"The mask {path} cannot be used: {error.reason}.", remedy="Mend it, or take it away.") from error
+        raise DataError(
+            f"The mask {path} cannot be used: {error.reason}.", remedy="Mend it, or take it away."
+        ) from error
     return Image.fromarray((grey > 0).astype(np.uint8) * 255)
 
 
 def _voc_boxes(path: Path) -> list[Box]:
     text = read_file(path)
     if b"<!" in text.replace(b"<!--", b""):
-        raise DataError(f"{path} declares entities or a document type.", remedy="VOC files need neither; take them out.")
+        raise DataError(
+            f"{path} declares entities or a document type.", remedy="VOC files need neither; take them out."
+        )
     try:
         root = ElementTree.fromstring(text)  # noqa: S314 - declarations, the way to expand entities, are refused above
         return [

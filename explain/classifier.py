@@ -90,7 +90,9 @@ def _move(module: nn.Module, device: str) -> None:
     try:
         module.to(torch.device(device))
     except (RuntimeError, AssertionError) as error:  # torch asserts that it was built with CUDA
-        raise DeviceError(f"The device {device!r} cannot be used.", remedy="Leave --device away, or use cpu.") from error
+        raise DeviceError(
+            f"The device {device!r} cannot be used.", remedy="Leave --device away, or use cpu."
+        ) from error
 
 
 def _preprocess_of(module: nn.Module) -> Preprocess:

@@ -29,8 +29,8 @@ class Badge(StrEnum):
     BLANK = "blank"
 
 
-#: z-scores from which a map is faithful and weak: one-sided 2.5 % and 16 % of null maps get there.
-FAITHFUL_Z, WEAK_Z = 1.96, 1.0
+#: z-scores from which a map is faithful and weak: one in twenty and one in six null maps get there.
+FAITHFUL_Z, WEAK_Z = 1.645, 1.0
 
 
 @dataclass(frozen=True, kw_only=True)

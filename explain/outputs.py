@@ -1,10 +1,10 @@
 """What ``explain`` leaves on the disk: maps, overlays, a manifest, the finding for a diagnosis, and the report.
 
-    maps/*.npy       float32, signed, raw: (rows, columns) of the model's input
-    overlay/*.png    on one colour scale for each predicted class, printed below
-    manifest.json    schema zoovet.explain/1: method, layer, scores, versions, preprocessing, seed
-    shortcuts.json   schema zoovet.shortcuts/1: findings in the shape of ``diagnose.findings.Finding``
-    report.html      one file, needs nothing else
+maps/*.npy       float32, signed, raw: (rows, columns) of the model's input
+overlay/*.png    on one colour scale for each predicted class, printed below
+manifest.json    schema zoovet.explain/1: method, layer, scores, versions, preprocessing, seed
+shortcuts.json   schema zoovet.shortcuts/1: findings in the shape of ``diagnose.findings.Finding``
+report.html      one file, needs nothing else
 """
 
 from __future__ import annotations
@@ -142,8 +142,12 @@ def _image(item: Explanation, stem: str, found: Explanations) -> dict[str, Any]:
         "z": item.score.z,
         "badge": item.score.badge.value,
         "object": None if item.located is None else asdict(item.located),
-        "neighbours": [{"path": r.name, "class": found.class_name(r.label), "similarity": r.value} for r in item.neighbours],
-        "influential": [{"path": r.name, "class": found.class_name(r.label), "influence": r.value} for r in item.influential],
+        "neighbours": [
+            {"path": r.name, "class": found.class_name(r.label), "similarity": r.value} for r in item.neighbours
+        ],
+        "influential": [
+            {"path": r.name, "class": found.class_name(r.label), "influence": r.value} for r in item.influential
+        ],
     }
 
 
@@ -182,9 +186,13 @@ def _finding(shortcut: Shortcut, found: Explanations) -> dict[str, Any]:
         "class": found.class_name(shortcut.label),
         "region": shortcut.region,
         "message": sentence(shortcut, found.class_name(shortcut.label)),
-        "remedy": f"Crop or blank the {shortcut.region}, or collect images without it; then train again." if confirmed else "",
+        "remedy": f"Crop or blank the {shortcut.region}, or collect images without it; then train again."
+        if confirmed
+        else "",
         "evidence": evidence,
-        "examples": [{"path": found[k].picture.name, "note": f"look at the {shortcut.region}"} for k in shortcut.examples],
+        "examples": [
+            {"path": found[k].picture.name, "note": f"look at the {shortcut.region}"} for k in shortcut.examples
+        ],
     }
 
 

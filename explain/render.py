@@ -15,7 +15,7 @@ FloatArray = npt.NDArray[np.float32]
 #: Ends and middle of the scale in OKLCH: lightness, chroma, hue in degrees. Equal lightness at both ends.
 _AGAINST, _FOR = (0.45, 0.135, 255.0), (0.45, 0.135, 35.0)
 _MIDDLE_LIGHTNESS = 0.97
-_STRIP = 26
+_STRIP = 32
 
 
 @cache
@@ -38,7 +38,9 @@ def _lab(lightness: float, chroma: float, hue: float) -> npt.NDArray[np.float64]
 
 
 def _to_srgb(lab: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    to_cones = np.array([[1, 0.3963377774, 0.2158037573], [1, -0.1055613458, -0.0638541728], [1, -0.0894841775, -1.2914855480]])
+    to_cones = np.array(
+        [[1, 0.3963377774, 0.2158037573], [1, -0.1055613458, -0.0638541728], [1, -0.0894841775, -1.2914855480]]
+    )
     to_linear = np.array(
         [
             [4.0767416621, -3.3077115913, 0.2309699292],
@@ -81,10 +83,10 @@ def _legend(width: int, scale: float) -> Image.Image:
     strip = Image.new("RGB", (width, _STRIP), "white")
     bar = Image.fromarray(np.repeat(colour_scale()[None], 7, axis=0)).resize((width - 8, 7), Image.Resampling.BILINEAR)
     strip.paste(bar, (4, 3))
-    draw, font = ImageDraw.Draw(strip), ImageFont.load_default(10)
+    draw, font = ImageDraw.Draw(strip), ImageFont.load_default(14)
     labels = ((f"-{scale:.2g}", 4, "la"), ("0", width // 2, "ma"), (f"+{scale:.2g}", width - 4, "ra"))
     for text, x, anchor in labels:
-        draw.text((x, 12), text, fill=(40, 40, 40), font=font, anchor=anchor)
+        draw.text((x, 13), text, fill=(40, 40, 40), font=font, anchor=anchor)
     return strip
 
 

@@ -93,7 +93,9 @@ def _shortcut(shortcut: Shortcut, found: Explanations) -> dict[str, Any]:
 
 def _enlarged(image: Image.Image) -> Image.Image:
     factor = -(-_SMALLEST // image.width)
-    return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST) if factor > 1 else image
+    return (
+        image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST) if factor > 1 else image
+    )
 
 
 def data_uri(image: Image.Image) -> str:

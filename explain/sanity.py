@@ -95,7 +95,9 @@ def sanity_gate(
 def _above_null(gain: Gain, null: Null) -> Answer:
     shares = gain.share
     # Welch's statistic; 1.645 is a one-sided 5 %.
-    error = np.sqrt(shares.var(ddof=1) / len(shares) + null.deviation**2 / len(null.shares)) if len(shares) > 1 else np.inf
+    error = (
+        np.sqrt(shares.var(ddof=1) / len(shares) + null.deviation**2 / len(null.shares)) if len(shares) > 1 else np.inf
+    )
     t = float((shares.mean() - null.mean) / max(error, 1e-12))
     word = "better than" if t > 1.645 else "no better than"
     message = f"On average the maps are {word} those of other images (t = {t:.1f})."
@@ -171,4 +173,3 @@ def reinitialised(model: nn.Module, inputs: Tensor, *, seed: int = 0) -> nn.Modu
                 shuffled = flat[torch.randperm(flat.numel(), generator=generator).to(flat.device)]
                 parameter.copy_(shuffled.view_as(parameter))
     return copied
-

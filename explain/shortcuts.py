@@ -86,7 +86,7 @@ class ShortcutSettings:
     """Thresholds of the search.
 
     Attributes:
-        most_suspects: Places tested for each class, the most suspect first.
+        most_suspects: Places tested for each class, the most suspect first; besides the rim and the background's colour.
         most_images: Image pairs for each test.
         fewest_images: With fewer images of a class, or of other classes, nothing is tested.
         smallest_effect: A difference below this (probability) is never confirmed, however certain.
@@ -152,7 +152,8 @@ def suspects(evidence: Evidence, found: Backgrounds, settings: ShortcutSettings)
         if own.all():
             continue
         ranked = sorted(regions, key=lambda name: -(shares[name][own].mean() - shares[name][~own].mean()) / areas[name])
-        for name in ranked[: settings.most_suspects]:
+        # The rim is made of edges and corners, which may each look a little more suspect than the whole.
+        for name in dict.fromkeys([*ranked[: settings.most_suspects], "rim"]):
             relevance = float(shares[name][own].mean())
             if relevance > settings.density * areas[name] and relevance > shares[name][~own].mean():
                 suspected.append(_suspect(int(label), name, relevance, areas[name]))

@@ -214,7 +214,8 @@ class _Work:
         place = np.array(known)
         shortcuts = tuple(replace(s, examples=tuple(int(place[k]) for k in s.examples)) for s in found)
         clusters = tuple(
-            replace(c, members=tuple(int(place[k]) for k in c.members)) for c in map_clusters(maps, labels, seed=self.seed)
+            replace(c, members=tuple(int(place[k]) for k in c.members))
+            for c in map_clusters(maps, labels, seed=self.seed)
         )
         self.progress("shortcuts", 1, 1)
         return shortcuts, clusters
