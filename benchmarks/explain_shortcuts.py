@@ -1,8 +1,8 @@
 """Planted shortcuts: how often they are confirmed, and how often a mark that means nothing is.
 
-Pictures of three shapes; one class bears a corner mark, a frame or a background colour with the given probability, the others
-with one minus it. The healthy twins bear the same marks in half of all pictures, whatever the class. A small net is trained
-on each set from scratch; the search sees held-out pictures.
+Pictures of three shapes; one class bears a corner mark, a frame or a background colour with the given probability, the
+others with one minus it. The healthy twins bear the same marks in half of all pictures, whatever the class. A small
+net is trained on each set from scratch; the search sees held-out pictures.
 
     python benchmarks/explain_shortcuts.py --seeds 4 --healthy 30
 """
@@ -20,7 +20,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
 from explain.attribution import attribute, class_weights
-from explain.shortcuts import Evidence, Level, find_shortcuts
+from explain.shortcuts import Evidence, Level, Shortcut, find_shortcuts
 from zoo.preprocess import Preprocess
 
 SIDE, CLASSES = 64, 3
@@ -100,11 +100,13 @@ def one_case(kind: str, correlation: float, seed: int) -> dict[str, object]:
     return {
         "kind": kind, "correlation": correlation, "seed": seed, "accuracy": accuracy, "hit": hit,
         "confirmed": [(s.label, s.region) for s in confirmed],
-        "tested": [
-            (s.label, s.region, s.level.value, *(np.round([e.difference, *e.interval], 3).tolist() for e in (s.erased, s.pasted) if e))
-            for s in found
-        ],
+        "tested": [(s.label, s.region, s.level.value, *_rounded(s)) for s in found],
     }  # fmt: skip
+
+
+def _rounded(shortcut: Shortcut) -> list[list[float]]:
+    effects = [e for e in (shortcut.erased, shortcut.pasted) if e]
+    return [np.round([e.difference, *e.interval], 3).tolist() for e in effects]
 
 
 def main() -> None:

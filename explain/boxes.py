@@ -1,4 +1,4 @@
-"""Where the object is: masks, VOC or COCO boxes, seen through the model's own crop; pointing game and foreground share."""
+"""Where the object is: masks, VOC or COCO boxes, seen through the model's crop; pointing game, foreground share."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import numpy.typing as npt
@@ -103,12 +103,12 @@ def _voc_boxes(path: Path) -> list[Box]:
             f"{path} declares entities or a document type.", remedy="VOC files need neither; take them out."
         )
     try:
-        root = ElementTree.fromstring(text)  # noqa: S314 - declarations, the way to expand entities, are refused above
+        root = ET.fromstring(text)  # noqa: S314 - declarations, the way to expand entities, are refused above
         return [
             tuple(float(str(box.findtext(edge))) for edge in ("xmin", "ymin", "xmax", "ymax"))  # type: ignore[misc]
             for box in root.iter("bndbox")
         ]
-    except (ElementTree.ParseError, ValueError) as error:
+    except (ET.ParseError, ValueError) as error:
         raise DataError(f"{path} is no VOC annotation ({error}).", remedy="Mend it, or take it away.") from error
 
 

@@ -52,15 +52,15 @@ class Classifier:
         """Logits ``(n, classes)``, float32, on the CPU."""
         dtype = next((p.dtype for p in self.module.parameters()), torch.float32)
         with isolated(self.module), torch.no_grad():
-            return torch.cat([logits(self.module(part.to(dtype))).float().cpu() for part in inputs.split(batch)])
+            return torch.cat([logits(self.module(part.to(dtype))).float().cpu() for part in torch.split(inputs, batch)])
 
 
 def classifier_of(subject: Classifier | Run | nn.Module | str | Path, *, device: str = "auto") -> Classifier:
     """A classifier from whatever a person has.
 
     Args:
-        subject: A classifier; a run or its folder; or a model alone, whose preprocessing is timm's where it has one, else
-            ImageNet's usual one.
+        subject: A classifier; a run or its folder; or a model alone, whose preprocessing is timm's where it has one,
+            else ImageNet's usual one.
         device: ``auto`` leaves a model where it is, and puts a run on the fastest device.
 
     Raises:

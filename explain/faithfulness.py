@@ -78,8 +78,8 @@ class Deletion:
 def relevance_gain(model: nn.Module, inputs: Tensor, weights: Tensor, maps: Tensor, how: Deletion) -> Gain:
     """Delete patches in order of relevance, most and least important first; the area between is the gain.
 
-    A deleted patch takes the image's mean colour. Scores are logits. Exact ends are shared: with ``T`` steps a map costs
-    ``2 T`` passes: the image, the filled image, and ``T - 1`` in each direction.
+    A deleted patch takes the image's mean colour. Scores are logits. Exact ends are shared: with ``T`` steps a map
+    costs ``2 T`` passes: the image, the filled image, and ``T - 1`` in each direction.
 
     Args:
         model: The classifier; it is left as it came.
@@ -95,7 +95,7 @@ def relevance_gain(model: nn.Module, inputs: Tensor, weights: Tensor, maps: Tens
     span = relevance.amax(1) - relevance.amin(1)
     blank = (span <= 1e-9 * relevance.abs().amax(1).clamp_min(1e-300)) | ~torch.isfinite(span)
     with isolated(model), torch.no_grad():
-        curves = _curves(model, inputs, weights, place.to(inputs.device).unflatten(1, (rows, columns)), how)
+        curves = _curves(model, inputs, weights, place.to(inputs.device).view(-1, rows, columns), how)
     least, most = curves[:, 1 : how.steps], curves[:, how.steps : -1]
     # The trapezoid's ends cancel: both curves start at the image and end at the filled image.
     value = np.where(blank.numpy(), 0.0, (least - most).sum(1) / how.steps)
@@ -119,7 +119,7 @@ def _curves(model: nn.Module, inputs: Tensor, weights: Tensor, place: Tensor, ho
         return found.float().cpu()
 
     scores = torch.cat(in_batches(part, len(inputs) * passes, how.batch))
-    return scores.unflatten(0, (len(inputs), passes)).double().numpy()
+    return np.asarray(scores.view(len(inputs), passes).double().numpy())
 
 
 def centre_gaussian(rows: int, columns: int) -> Tensor:

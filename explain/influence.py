@@ -1,8 +1,8 @@
 """Which training images made the decision: from features and residuals alone, no training and no second pass.
 
-With a linear head the gradient of the cross-entropy of one image is ``(p - y) x h``. The dot product of two such gradients
-is ``<h, h'> <p - y, p' - y'>``: TracIn for the last layer (Pruthi et al., NeurIPS 2020, arXiv:2002.08484) without a
-backward pass. Positive: training on it lowered the other's loss.
+With a linear head the gradient of the cross-entropy of one image is ``(p - y) x h``. The dot product of two such
+gradients is ``<h, h'> <p - y, p' - y'>``: TracIn for the last layer (Pruthi et al., NeurIPS 2020, arXiv:2002.08484)
+without a backward pass. Positive: training on it lowered the other's loss.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def influence(
 
 def self_influence(features: FloatArray, residual: FloatArray) -> FloatArray:
     """Squared norm of each image's own gradient, ``(n,)``: high for images the model had to learn by heart."""
-    return (np.square(features).sum(1) + 1) * np.square(residual).sum(1)
+    return np.asarray((np.square(features).sum(1) + 1) * np.square(residual).sum(1))
 
 
 def neighbours(features: FloatArray, others: FloatArray, k: int) -> tuple[IntArray, FloatArray]:

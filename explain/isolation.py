@@ -1,4 +1,4 @@
-"""A model is handed back as it came: modes, hooks, gradients, attention kernels and random state, also after an error."""
+"""A model is handed back as it came: modes, hooks, gradients, attention kernels, random state; after errors too."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class _Module:
     def restore(self) -> None:
         self.module.training = self.training
         if self.fused is not None:
-            self.module.fused_attn = self.fused
+            setattr(self.module, "fused_attn", self.fused)  # noqa: B010 - no attribute that every module has
         for name, before in self.hooks.items():
             now = getattr(self.module, name)
             if list(now) != list(before):
@@ -74,8 +74,9 @@ def _same_random_state(model: nn.Module) -> Iterator[None]:
 def isolated(model: nn.Module, *, attention: bool = False) -> Iterator[None]:
     """Lend ``model`` for attribution: evaluation mode, parameters without gradients, autograd on.
 
-    Works on frozen models and under ``no_grad`` or ``inference_mode``; autocast stays as the caller set it. Modes, hooks,
-    ``grad``, ``requires_grad``, ``fused_attn`` and the random states of torch, numpy and Python are put back on leaving.
+    Works on frozen models and under ``no_grad`` or ``inference_mode``; autocast stays as the caller set it. Modes,
+    hooks, ``grad``, ``requires_grad``, ``fused_attn`` and the random states of torch, numpy and Python are put back on
+    leaving.
 
     Args:
         model: The classifier.
@@ -84,16 +85,16 @@ def isolated(model: nn.Module, *, attention: bool = False) -> Iterator[None]:
     modules = [_Module.of(module) for module in model.modules()]
     parameters = [_Parameter(parameter=p, requires_grad=p.requires_grad, grad=p.grad) for p in model.parameters()]
     with ExitStack() as stack:
-        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.inference_mode(mode=False))
         stack.enter_context(torch.enable_grad())
         stack.enter_context(_same_random_state(model))
         try:
             model.eval()
             for saved in parameters:
-                saved.parameter.requires_grad_(requires_grad=False)
+                saved.parameter.requires_grad_(False)  # noqa: FBT003 - torch takes it by position only
             for state in modules:
                 if attention and state.fused:
-                    state.module.fused_attn = False
+                    setattr(state.module, "fused_attn", False)  # noqa: B010
             yield
         finally:
             for state in modules:

@@ -37,7 +37,7 @@ class Layout:
         if self.order == "tokens" and output.ndim == 3:
             found = (output.shape[1] - self.prefix,)
             if found == (rows * columns,):
-                return output[:, self.prefix :].transpose(1, 2).unflatten(2, self.grid)
+                return output[:, self.prefix :].transpose(1, 2).reshape(len(output), -1, rows, columns)
         elif self.order == "NHWC" and output.ndim == 4:
             found = tuple(output.shape[1:3])
             if found == self.grid:
@@ -71,7 +71,7 @@ def layouts(shape: tuple[int, ...], image: tuple[int, int], declared: Order | No
 
 
 def _is_strided(grid: tuple[int, int], image: tuple[int, int]) -> bool:
-    """Whether ``grid`` is what convolutions of one stride, of 2 or more, leave of ``image`` (give or take the padding)."""
+    """Whether ``grid`` is what strided convolutions leave of ``image``, give or take the padding."""
     if min(grid) < 2 or 2 * grid[0] > image[0] + 4 or 2 * grid[1] > image[1] + 4:
         return False
     stride = image[0] / grid[0], image[1] / grid[1]
@@ -88,6 +88,6 @@ def _token_layouts(tokens: int, image: tuple[int, int], prefix: int | None) -> l
         extra = tokens - rows * columns
         if columns < 2 or not 0 <= extra <= 16 or not _is_strided((rows, columns), image):
             continue
-        if prefix is None or extra == prefix or extra == 0:
+        if prefix is None or extra in (prefix, 0):
             found.append(Layout(order="tokens", grid=(rows, columns), prefix=extra))
     return sorted(found, key=lambda layout: (layout.prefix != prefix, layout.prefix))

@@ -154,11 +154,11 @@ def _image(item: Explanation, stem: str, found: Explanations) -> dict[str, Any]:
 def shortcut_findings(found: Explanations) -> dict[str, Any]:
     """The shortcuts for a diagnosis, as data. Schema ``zoovet.shortcuts/1``.
 
-    ``findings`` has one entry for each place of each class, with the fields of ``diagnose.findings.Finding``: ``check``,
-    ``cause``, ``side``, ``outcome``, ``message``, ``remedy``, ``evidence`` (each with ``statistic``, ``value``, ``unit``,
-    ``reference``, ``interval``, ``sample_size``, ``kind``) and ``examples`` (each with ``path`` and ``note``). ``fail``
-    is a confirmed shortcut, ``review`` a suspect that was not tested, ``pass`` one that was tested and not confirmed.
-    ``tested`` is false where there were no labels or too few images.
+    ``findings`` has one entry for each place of each class, with the fields of ``diagnose.findings.Finding``:
+    ``check``, ``cause``, ``side``, ``outcome``, ``message``, ``remedy``, ``evidence`` (each with ``statistic``,
+    ``value``, ``unit``, ``reference``, ``interval``, ``sample_size``, ``kind``) and ``examples`` (each with ``path``
+    and ``note``). ``fail`` is a confirmed shortcut, ``review`` a suspect that was not tested, ``pass`` one that was
+    tested and not confirmed. ``tested`` is false where there were no labels or too few images.
     """
     return {
         "schema": "zoovet.shortcuts/1",

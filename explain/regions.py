@@ -44,8 +44,8 @@ def rim(rows: int, columns: int) -> Tensor:
 def random_regions(region: Tensor, count: int, generator: torch.Generator) -> Tensor:
     """Masks of the same shape as ``region``, moved (and wrapped around) at random, ``(count, rows, columns)``.
 
-    A moved region has the same area, and as long an outline; it may fall on the object, which makes it the stricter control.
-    A region that surrounds the picture can only be moved by half a side or so: the rim becomes a cross.
+    A moved region has the same area, and as long an outline; it may fall on the object, which makes it the stricter
+    control. A region that surrounds the picture can only be moved by half a side or so: the rim becomes a cross.
     """
     rows, columns = region.shape
     down = torch.randint(rows // 4, rows - rows // 4 + 1, (count,), generator=generator)

@@ -22,8 +22,8 @@ _STRIP = 32
 def colour_scale() -> npt.NDArray[np.uint8]:
     """256 colours, ``(256, 3)``: blue speaks against, white is nothing, red speaks for.
 
-    Straight lines in Oklab (Björn Ottosson, 2020, https://bottosson.github.io/posts/oklab/), so that equal steps of relevance
-    look equally large, in both directions.
+    Straight lines in Oklab (Björn Ottosson, 2020, https://bottosson.github.io/posts/oklab/), so that equal steps of
+    relevance look equally large, in both directions.
     """
     position = np.linspace(-1, 1, 256)
     strength = np.abs(position)[:, None]
@@ -49,11 +49,11 @@ def _to_srgb(lab: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         ]
     )
     linear = np.clip((lab @ to_cones.T) ** 3 @ to_linear.T, 0, 1)
-    return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    return np.asarray(np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055))
 
 
 def scale_of(maps: npt.NDArray[np.float32]) -> float:
-    """The relevance that gets the full colour: the 99.5th percentile of all values of a class's maps, ``(n, rows, columns)``."""
+    """Relevance at full colour: 99.5th percentile of all values of a class's maps, ``(n, rows, columns)``."""
     size = np.abs(maps[np.isfinite(maps)])
     return float(np.percentile(size, 99.5)) if size.size and size.max() > 0 else 1.0
 

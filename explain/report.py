@@ -43,7 +43,7 @@ def report_html(found: Explanations, scales: dict[int, float]) -> str:
         foreground=sum(w.foreground for w in located) / len(located) if located else 0.0,
         area=sum(w.area for w in located) / len(located) if located else 0.0,
         shortcuts=[_shortcut(s, found) for s in found.shortcuts],
-        gradient=", ".join("#%02x%02x%02x" % tuple(colour) for colour in colour_scale()[::15]),
+        gradient=", ".join(f"#{bytes(colour).hex()}" for colour in colour_scale()[::15]),
     )
 
 

@@ -119,7 +119,7 @@ def _adds_up(error: float) -> Answer:
 
 
 def rank_correlation(maps: Tensor, others: Tensor) -> FloatArray:
-    """Spearman's correlation of each pair of maps, on a grid of at most 28 x 28; 1 where both are constant, ``(n,)``."""
+    """Spearman's correlation of pairs of maps, ``(n,)``, on at most 28 x 28 cells; 1 where both are constant."""
     size = min(28, maps.shape[1]), min(28, maps.shape[2])
     ranks = [
         _ranks(nn.functional.adaptive_avg_pool2d(m.double()[:, None], size).flatten(1).numpy()) for m in (maps, others)

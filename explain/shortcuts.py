@@ -1,9 +1,9 @@
 """Shortcuts: suspected from heatmaps, confirmed only by an experiment.
 
-Heatmaps alone must not claim a shortcut: Adebayo et al., "Post hoc explanations may be ineffective for detecting unknown
-spurious correlation", ICLR 2022, arXiv:2212.04629. So every suspect is tried twice on the pixels: what does the class lose
-when the place is redrawn, and what do other classes' images gain when it is pasted into them, both against a control with
-the same artefacts.
+Heatmaps alone must not claim a shortcut: Adebayo et al., "Post hoc explanations may be ineffective for detecting
+unknown spurious correlation", ICLR 2022, arXiv:2212.04629. So every suspect is tried twice on the pixels: what does
+the class lose when the place is redrawn, and what do other classes' images gain when it is pasted into them, both
+against a control with the same artefacts.
 """
 
 from __future__ import annotations
@@ -86,7 +86,8 @@ class ShortcutSettings:
     """Thresholds of the search.
 
     Attributes:
-        most_suspects: Places tested for each class, the most suspect first; besides the rim and the background's colour.
+        most_suspects: Places tested for each class, the most suspect first; besides the rim and the background's
+            colour.
         most_images: Image pairs for each test.
         fewest_images: With fewer images of a class, or of other classes, nothing is tested.
         smallest_effect: A difference below this (probability) is never confirmed, however certain.
@@ -169,7 +170,7 @@ def _suspect(label: int, region: str, relevance: float, area: float) -> Shortcut
 
 
 def _colour_stands_out(found: Backgrounds, own: npt.NDArray[np.bool_]) -> bool:
-    """Whether plain backgrounds of a class differ in colour from the others' by more than they vary (effect size 0.8)."""
+    """Whether a class's plain backgrounds differ in colour from the others' by more than they vary (0.8)."""
     plain = found.plain.cpu().numpy()
     mine, others = found.colours.cpu()[own & plain].numpy(), found.colours.cpu()[~own & plain].numpy()
     if min(len(mine), len(others)) < 2 or plain[own].mean() < 0.5:
@@ -229,13 +230,16 @@ class _Trial:
         moved = self._probability(
             lambda k: erase(inputs[mine[k % len(mine)]], controls[k]), len(controls), suspect.label
         )
-        control = before - moved.unflatten(0, (2, len(mine))).mean(0)
+        control = before - moved.view(2, len(mine)).mean(0)
         receivers = self._pairs(other, min(most, len(other)), generator)
         donors = self._pairs(own, len(receivers), generator), self._pairs(other, len(receivers), generator)
-        gains = [
-            self._probability(lambda k, d=d: paste(inputs[receivers[k]], inputs[d[k]], mask), len(d), suspect.label)
-            for d in donors
-        ]
+
+        def pasted(source: Tensor) -> Tensor:
+            return self._probability(
+                lambda k: paste(inputs[receivers[k]], inputs[source[k]], mask), len(source), suspect.label
+            )
+
+        gains = [pasted(source) for source in donors]
         return (loss, control), (gains[0], gains[1]), mine[(loss - control).argsort(descending=True)]
 
     def _recoloured(

@@ -152,7 +152,8 @@ def _may_be_site(call: _Call) -> bool:
 def _changes(model: nn.Module, inputs: Tensor, wanted: set[tuple[str, int]]) -> dict[tuple[str, int], Tensor]:
     """How much each output changes when one of the four corners is redrawn: ``(4, *output shape)``."""
     rows, columns = inputs.shape[2] // 4, inputs.shape[3] // 4
-    noise = torch.randn(inputs.shape, generator=seeded(0, torch.device("cpu"))).to(inputs)
+    # A seed that nobody draws test pictures with: noise equal to the picture would change nothing.
+    noise = torch.randn(inputs.shape, generator=seeded(0x5EED, torch.device("cpu"))).to(inputs)
     batch = inputs.repeat(5, 1, 1, 1)
     for k, (top, left) in enumerate(((0, 0), (0, -columns), (-rows, 0), (-rows, -columns)), start=1):
         window = (slice(top, top + rows or None), slice(left, left + columns or None))

@@ -262,7 +262,9 @@ class _Work:
 
     def _features(self, inputs: Tensor) -> npt.NDArray[np.float32]:
         with torch.no_grad():
-            parts = [embed(self.classifier.module, part).float().cpu() for part in inputs.split(self.settings.batch)]
+            parts = [
+                embed(self.classifier.module, part).float().cpu() for part in torch.split(inputs, self.settings.batch)
+            ]
         return torch.cat(parts).numpy()
 
 

@@ -19,7 +19,7 @@ from explain.structure import Structure, logits
 
 @dataclass(frozen=True, kw_only=True)
 class GAE(Method):
-    """Relevance of each patch for the pooled token, never negative; with average pooling, for the mean of the patches."""
+    """Relevance of each patch for the class token, or for the mean of the patches where that is pooled."""
 
     attention = True
 

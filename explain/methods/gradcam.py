@@ -14,9 +14,9 @@ from explain.structure import Structure
 
 @dataclass(frozen=True, kw_only=True)
 class GradCAM(Method):
-    """Features weighted by the spatial mean of their gradients, signed: the paper's ReLU would hide what speaks against.
+    """Features weighted by the spatial mean of their gradients, signed.
 
-    Captum's ``LayerGradCam`` agrees on convolutional maps, but reads NHWC and token layouts along the wrong axis and
+    The paper's ReLU would hide what speaks against. Captum's ``LayerGradCam`` agrees on convolutional maps, but reads NHWC and token layouts along the wrong axis and
     keeps the whole graph. Known problem: the mean over the grid may show places that the score does not use.
 
     Attributes:

@@ -44,7 +44,7 @@ class GradientShap(Method):
         torch.manual_seed(task.seed)
         np.random.seed(task.seed % 2**32)  # noqa: NPY002
         maps = []
-        for image, weights in zip(task.inputs.split(1), task.weights.split(1), strict=True):
+        for image, weights in zip(torch.split(task.inputs, 1), torch.split(task.weights, 1), strict=True):
             baselines = torch.cat([torch.full_like(image, level) for level in self._levels])
             found = CaptumGradientShap(Scorer(task.model)).attribute(
                 image.clone().requires_grad_(),

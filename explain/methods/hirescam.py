@@ -16,8 +16,8 @@ from explain.structure import Structure
 class HiResCAM(Method):
     """Sum over channels of features times gradients, signed.
 
-    With a linear head after a mean, the cells add up to the score without its bias: the map is then exact. It is as coarse
-    as the layer's grid.
+    With a linear head after a mean, the cells add up to the score without its bias: the map is then exact. It is as
+    coarse as the layer's grid.
 
     Attributes:
         stage: 0 is the deepest layer that holds a picture, 1 the one of the next finer resolution, ...

@@ -56,7 +56,7 @@ class IntegratedGradients(Method):
 
 
 def _integrate(explainer: CaptumIntegratedGradients, inputs: Tensor, weights: Tensor, steps: int) -> Tensor:
-    found = explainer.attribute(
+    found: Tensor = explainer.attribute(
         inputs.clone().requires_grad_(),
         additional_forward_args=weights,
         n_steps=steps,

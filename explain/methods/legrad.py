@@ -1,7 +1,7 @@
 """LeGrad: gradients of each layer's own score with respect to its attention.
 
-Bousselham et al., "LeGrad: an explainability method for vision transformers via feature formation sensitivity", ICCV 2025,
-arXiv:2404.03214.
+Bousselham et al., "LeGrad: an explainability method for vision transformers via feature formation sensitivity", ICCV
+2025, arXiv:2404.03214.
 """
 
 from __future__ import annotations

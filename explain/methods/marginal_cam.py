@@ -1,8 +1,9 @@
 """Marginal CAM: HiResCAM at two resolutions, averaged over pictures from which random patches were deleted.
 
-Our own combination. HiResCAM (Draelos & Carin, arXiv:2011.08891) tells what each cell adds to the score of the whole picture;
-what remains when others are gone is another matter, for nets saturate. Averaging each cell's part over random coalitions of
-patches is the idea of the Shapley value (Owen's multilinear extension, 1972), with a gradient in place of a difference.
+Our own combination. HiResCAM (Draelos & Carin, arXiv:2011.08891) tells what each cell adds to the score of the whole
+picture; what remains when others are gone is another matter, for nets saturate. Averaging each cell's part over random
+coalitions of patches is the idea of the Shapley value (Owen's multilinear extension, 1972), with a gradient in place
+of a difference.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class MarginalCAM(Method):
         for kept in self._subsets(task):
             levels = _pyramid(task, torch.where(kept[:, None], task.inputs, fill))
             for total, level in zip(sums, levels, strict=True):
-                total += level * kept
+                total.add_(level * kept)
             seen += kept
         parts = [_unit(level) for level in whole] + [_unit(total / seen.clamp_min(1)) for total in sums]
         size = _size(whole[0])
@@ -55,7 +56,7 @@ class MarginalCAM(Method):
         return Attribution(maps=maps, method="marginal-cam", layer=" + ".join(str(site) for site in sites))
 
     def _subsets(self, task: Task) -> list[Tensor]:
-        """Masks of the pixels that stay, ``(n, rows, columns)``. Each image gets the same subsets, alone or in a batch."""
+        """Masks of the pixels that stay, ``(n, rows, columns)``: the same subsets for each image."""
         generator = torch.Generator().manual_seed(task.seed)
         count = self.patches**2
         size = (task.inputs.shape[2], task.inputs.shape[3])

@@ -17,7 +17,8 @@ def _one_thread() -> None:
 
 
 class PatchNet(nn.Module):
-    """Counts a planted pattern: patches that match a template, squared, summed over a grid of 8 x 8 patches of 8 pixels.
+    """Counts a planted pattern: patches that match a template, squared, summed over a grid of 8 x 8 patches of 8
+    pixels.
 
     Class 0 is decided by the patch, class 1 is its opposite. Where relevance must lie is known exactly.
     """

@@ -204,7 +204,7 @@ def test_the_model_comes_back_as_it_was_also_after_an_exception(
     def state() -> list[object]:
         modules = [(m.training, getattr(m, "fused_attn", None), list(m._forward_hooks)) for m in model.modules()]
         parameters = [(p.requires_grad, p.grad is None, p.grad_fn is None) for p in model.parameters()]
-        numbers = (torch.get_rng_state().tolist(), random.getstate(), np.random.get_state()[1].tolist())
+        numbers = (torch.get_rng_state().tolist(), random.getstate(), np.random.get_state()[1].tolist())  # noqa: NPY002
         return [modules, parameters, numbers, torch.is_grad_enabled()]
 
     before = state()

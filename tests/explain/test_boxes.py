@@ -13,7 +13,8 @@ from zoo.errors import DataError
 from zoo.preprocess import Preprocess
 
 PREPROCESS = Preprocess(size=(50, 50), crop_pct=1.0)
-VOC = """<annotation><object><bndbox><xmin>100</xmin><ymin>0</ymin><xmax>150</xmax><ymax>50</ymax></bndbox></object></annotation>"""
+BOX = "<xmin>100</xmin><ymin>0</ymin><xmax>150</xmax><ymax>50</ymax>"
+VOC = f"<annotation><object><bndbox>{BOX}</bndbox></object></annotation>"
 
 
 def picture(folder: Path) -> Picture:

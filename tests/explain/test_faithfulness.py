@@ -28,8 +28,7 @@ class Additive(nn.Module):
 
 
 def pictures() -> Tensor:
-    inputs = torch.rand(3, 3, 64, 64, generator=torch.Generator().manual_seed(1)) + 0.5
-    return inputs
+    return torch.rand(3, 3, 64, 64, generator=torch.Generator().manual_seed(1)) + 0.5
 
 
 def true_map(model: Additive, inputs: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from explain import Level, attribute, class_weights
 from explain.regions import backgrounds, erase, paste, random_regions, recolour, standard_regions
-from explain.shortcuts import Evidence, ShortcutSettings, Shortcut, _effect, find_shortcuts, map_clusters
+from explain.shortcuts import Evidence, Shortcut, ShortcutSettings, _effect, find_shortcuts, map_clusters
 
 
 class MarkNet(nn.Module):

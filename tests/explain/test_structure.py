@@ -80,11 +80,11 @@ def test_a_number_of_tokens_is_not_taken_for_a_side() -> None:
 
 
 FAMILIES = [
-    "test_byobnet", "test_convnext", "test_convnext2", "test_convnext3", "test_efficientnet", "test_efficientnet_evos",
-    "test_efficientnet_gn", "test_efficientnet_ln", "test_mambaout", "test_nfnet", "test_resnet", "test_vit", "test_vit2",
-    "test_vit3", "test_vit4", "mobilenetv3_small_050", "resnet10t", "lcnet_050", "hardcorenas_a", "ghostnet_050",
-    "regnetx_002", "repvgg_a0", "semnasnet_050", "tinynet_e", "xcit_nano_12_p16_224", "starnet_s050",
-    "pit_ti_224",
+    "test_byobnet", "test_convnext", "test_convnext2", "test_convnext3", "test_efficientnet",
+    "test_efficientnet_evos", "test_efficientnet_gn", "test_efficientnet_ln", "test_mambaout", "test_nfnet",
+    "test_resnet", "test_vit", "test_vit2", "test_vit3", "test_vit4", "mobilenetv3_small_050", "resnet10t",
+    "lcnet_050", "hardcorenas_a", "ghostnet_050", "regnetx_002", "repvgg_a0", "semnasnet_050", "tinynet_e",
+    "xcit_nano_12_p16_224", "starnet_s050", "pit_ti_224", "mobilevitv2_050",
 ]  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from explain import Badge, Classifier, Deletion, Explanations, ExplainSettings, explain
+from explain import Badge, Classifier, Deletion, ExplainSettings, Explanations, explain
 from tests.explain.conftest import tiny
 from zoo.errors import DataError, OptionError
 from zoo.preprocess import Preprocess
