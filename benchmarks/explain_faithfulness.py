@@ -96,14 +96,11 @@ def compare(title: str, model: nn.Module, inputs: Tensor, calibration: Tensor) -
     few = class_weights(others.argmax(1), count)
     choice = choose(
         model,
-        Calibration(
-            inputs=calibration, weights=few, structure=structure, how=deletion
-        ),
+        Calibration(inputs=calibration, weights=few, structure=structure, how=deletion),
     )
     print(f"\n## {title}: {len(inputs)} images; auto chose {choice.method} on {len(calibration)} others\n")
-    print(
-        "| method | mean gain | standard error | auto minus it, 95 % interval | seconds an image |\n|---|---|---|---|---|"
-    )
+    columns = ("method", "mean gain", "standard error", "auto minus it, 95 % interval", "seconds an image")
+    print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}", flush=True)
     ours = None
     methods = [("auto", lambda: attribute(model, inputs, weights, method=choice.method, structure=structure).maps)]
     for name, work in [*methods, *peers(model, inputs, classes)]:

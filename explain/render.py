@@ -16,6 +16,7 @@ FloatArray = npt.NDArray[np.float32]
 _AGAINST, _FOR = (0.45, 0.135, 255.0), (0.45, 0.135, 35.0)
 _MIDDLE_LIGHTNESS = 0.97
 _STRIP = 32
+_SMALLEST = 224
 
 
 @cache
@@ -61,6 +62,8 @@ def scale_of(maps: npt.NDArray[np.float32]) -> float:
 def overlay(pixels: Pixels, relevance: FloatArray, scale: float) -> Image.Image:
     """The picture in grey under its heatmap, and below it the colour scale from ``-scale`` to ``scale``.
 
+    Small inputs are enlarged by a whole number, so that they can be seen and the scale can be read.
+
     Args:
         pixels: ``(rows, columns, channels)``.
         relevance: Signed, ``(rows, columns)``.
@@ -72,7 +75,7 @@ def overlay(pixels: Pixels, relevance: FloatArray, scale: float) -> Image.Image:
     # Faint relevance lets the picture through, strong relevance covers it; the picture itself is paled to stay legible.
     cover = 0.85 * np.abs(level)[:, :, None] ** 0.75
     mixed = (1 - cover) * (60 + grey * 0.75) + cover * colours
-    shown = Image.fromarray(np.clip(mixed, 0, 255).astype(np.uint8))
+    shown = enlarged(Image.fromarray(np.clip(mixed, 0, 255).astype(np.uint8)))
     canvas = Image.new("RGB", (shown.width, shown.height + _STRIP), "white")
     canvas.paste(shown, (0, 0))
     canvas.paste(_legend(shown.width, scale), (0, shown.height))
@@ -88,6 +91,14 @@ def _legend(width: int, scale: float) -> Image.Image:
     for text, x, anchor in labels:
         draw.text((x, 13), text, fill=(40, 40, 40), font=font, anchor=anchor)
     return strip
+
+
+def enlarged(image: Image.Image) -> Image.Image:
+    """The image at a whole multiple of its size, at least 224 pixels wide; as it is where it is large enough."""
+    factor = -(-_SMALLEST // image.width)
+    return (
+        image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST) if factor > 1 else image
+    )
 
 
 def picture_of(pixels: Pixels) -> Image.Image:

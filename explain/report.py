@@ -12,11 +12,8 @@ from PIL import Image
 
 from explain.explanation import Explanation, Explanations, Related
 from explain.faithfulness import Badge
-from explain.render import colour_scale, overlay, picture_of
+from explain.render import colour_scale, enlarged, overlay, picture_of
 from explain.shortcuts import Level, Shortcut
-
-#: Pictures are shown at this width at least, so that small inputs can be seen.
-_SMALLEST = 224
 
 
 def report_html(found: Explanations, scales: dict[int, float]) -> str:
@@ -58,7 +55,7 @@ def _card(item: Explanation, found: Explanations, scale: float) -> dict[str, Any
         "target": item.target,
         "score": item.score,
         "located": item.located,
-        "picture": data_uri(_enlarged(picture_of(item.picture.pixels))),
+        "picture": data_uri(enlarged(picture_of(item.picture.pixels))),
         "overlay": data_uri(overlay(item.picture.pixels, item.map, scale)),
         "neighbours": [_thumbnail(r, found) for r in item.neighbours],
         "influential": [_thumbnail(r, found) for r in item.influential],
@@ -89,13 +86,6 @@ def _shortcut(shortcut: Shortcut, found: Explanations) -> dict[str, Any]:
         "area": shortcut.area,
         "effects": rows,
     }
-
-
-def _enlarged(image: Image.Image) -> Image.Image:
-    factor = -(-_SMALLEST // image.width)
-    return (
-        image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST) if factor > 1 else image
-    )
 
 
 def data_uri(image: Image.Image) -> str:

@@ -32,11 +32,11 @@ def test_the_colour_scale_is_perceptually_uniform_and_symmetric() -> None:
 
 
 def test_zero_lets_the_picture_through_and_signs_have_their_own_colours() -> None:
-    pixels = np.full((40, 60, 3), 128, dtype=np.uint8)
-    relevance = np.zeros((40, 60), dtype=np.float32)
-    relevance[:, :20], relevance[:, 40:] = -1, 1
+    pixels = np.full((224, 240, 3), 128, dtype=np.uint8)
+    relevance = np.zeros((224, 240), dtype=np.float32)
+    relevance[:, :80], relevance[:, 160:] = -1, 1
     shown = np.asarray(overlay(pixels, relevance, 1.0)).astype(int)
-    left, middle, right = shown[10, 10], shown[10, 30], shown[10, 50]
+    left, middle, right = shown[10, 10], shown[10, 120], shown[10, 230]
     assert middle.max() - middle.min() <= 3
     assert left[2] > left[0] + 50
     assert right[0] > right[2] + 50
@@ -44,7 +44,7 @@ def test_zero_lets_the_picture_through_and_signs_have_their_own_colours() -> Non
 
 def test_a_grey_picture_and_a_map_that_is_not_finite_can_be_shown() -> None:
     relevance = np.array([[np.nan, np.inf], [0, 1]], dtype=np.float32).repeat(20, 0).repeat(20, 1)
-    assert overlay(np.zeros((40, 40, 1), dtype=np.uint8), relevance, scale_of(relevance[None])).width == 40
+    assert overlay(np.zeros((40, 40, 1), dtype=np.uint8), relevance, scale_of(relevance[None])).width == 240
     assert scale_of(np.zeros((2, 4, 4), dtype=np.float32)) == 1.0
 
 
