@@ -1,4 +1,4 @@
-"""Pointing game and foreground share: photographs placed small on microscope pictures, so that the object's box is known.
+"""Pointing game and foreground share: photographs placed small on microscope pictures, so that their boxes are known.
 
 The model is Lite0 with a head fitted on the photographs; only pictures whose class it still finds are counted.
 

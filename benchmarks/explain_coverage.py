@@ -72,6 +72,14 @@ def build(source: str, name: str) -> tuple[nn.Module, int]:
     return model, model.pretrained_cfg["input_size"][-1]
 
 
+def awake(model: nn.Module) -> nn.Module:
+    """Some architectures start with a head of zeros: their score is constant, and there is nothing to explain."""
+    for module in model.modules():
+        if isinstance(module, nn.Linear) and not bool(module.weight.any()):
+            nn.init.normal_(module.weight, std=0.02)
+    return model
+
+
 def usable(maps: Tensor, side: int) -> bool:
     return tuple(maps.shape[-2:]) == (side, side) and bool(torch.isfinite(maps).all()) and bool(maps.std() > 0)
 
@@ -126,6 +134,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--part", choices=("timm", "torchvision"), default="timm")
     parser.add_argument("--seconds", type=float, default=1e9, help="Stop starting models after this long.")
+    parser.add_argument("--after", default="", help="Leave out families up to this one.")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     models = timm_models() if arguments.part == "timm" else torchvision_models()
@@ -133,11 +142,14 @@ def main() -> None:
     columns = ("family", "architecture", "ours", "how", "Captum LayerGradCam", "grad-cam GradCAM", "seconds")
     print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
     for family, name in models:
+        if family <= arguments.after:
+            continue
         if time.perf_counter() - start > arguments.seconds:
             break
         begun = time.perf_counter()
         try:
             model, side = build(family, name)
+            awake(model)
         except Exception as error:  # noqa: BLE001 - optional packages, sizes that do not fit
             print(f"{name}: cannot be built ({type(error).__name__})", file=sys.stderr)
             continue

@@ -17,8 +17,8 @@ class GradCAM(Method):
     """Features weighted by the spatial mean of their gradients, signed.
 
     The paper's ReLU would hide what speaks against. Captum's ``LayerGradCam`` agrees on convolutional maps, but reads
-    NHWC and token layouts along the wrong axis and keeps the whole graph. Known problem: the mean over the grid may show
-    places that the score does not use.
+    NHWC and token layouts along the wrong axis and keeps the whole graph. Known problem: the mean over the grid may
+    show places that the score does not use.
 
     Attributes:
         stage: 0 is the deepest layer that holds a picture, 1 the one of the next finer resolution, ...
