@@ -1,0 +1,132 @@
+"""Planted shortcuts: how often they are confirmed, and how often a mark that means nothing is.
+
+Pictures of three shapes; one class bears a corner mark, a frame or a background colour with the given probability, the
+others with one minus it. The healthy twins bear the same marks in half of all pictures, whatever the class. A small
+net is trained on each set from scratch; the search sees held-out pictures.
+
+    python benchmarks/explain_shortcuts.py --seeds 4 --healthy 30
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw
+from torch import Tensor, nn
+
+from explain.attribution import attribute, class_weights
+from explain.shortcuts import Evidence, Level, Shortcut, find_shortcuts
+from zoo.preprocess import Preprocess
+
+SIDE, CLASSES = 64, 3
+KINDS = ("corner mark", "border", "background colour")
+PLACES = {
+    "corner mark": ("top left corner",),
+    "border": ("rim", "edge", "corner"),
+    "background colour": ("background colour", "rim", "edge", "corner"),
+}
+PREPROCESS = Preprocess(size=(SIDE, SIDE), mean=(0.5,) * 3, std=(0.25,) * 3, crop_pct=1.0)
+
+
+def picture(label: int, kind: str, rng: np.random.Generator, *, marked: bool) -> np.ndarray:
+    """A circle, square or triangle of any colour somewhere on a plain, noisy ground; with the mark or without."""
+    ground = (
+        (200, 120, 60) if kind == "background colour" and marked else tuple(int(v) for v in rng.integers(40, 216, 3))
+    )
+    image = Image.new("RGB", (SIDE, SIDE), ground)
+    draw = ImageDraw.Draw(image)
+    radius = int(rng.integers(9, 15))
+    x, y = (int(v) for v in rng.integers(radius + 4, SIDE - radius - 4, 2))
+    colour = tuple(int(v) for v in rng.integers(0, 256, 3))
+    if label == 0:
+        draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=colour)
+    elif label == 1:
+        draw.rectangle((x - radius, y - radius, x + radius, y + radius), fill=colour)
+    else:
+        draw.polygon([(x - radius, y + radius), (x + radius, y + radius), (x, y - radius)], fill=colour)
+    if marked and kind == "corner mark":
+        draw.rectangle((2, 2, 9, 9), fill=(250, 250, 40))
+    if marked and kind == "border":
+        draw.rectangle((0, 0, SIDE - 1, SIDE - 1), outline=(30, 30, 230), width=3)
+    noisy = np.asarray(image, dtype=np.float64) + rng.normal(0, 12, (SIDE, SIDE, 3))
+    return np.clip(noisy, 0, 255).astype(np.uint8)
+
+
+def pictures(kind: str, correlation: float, count: int, seed: int) -> tuple[Tensor, np.ndarray]:
+    """Inputs and labels. The class that bears the mark is 0; a correlation of 0.5 means nothing."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, CLASSES, count)
+    chance = np.where(labels == 0, correlation, 1 - correlation)
+    marked = rng.random(count) < chance
+    images = [picture(int(k), kind, rng, marked=bool(m)) for k, m in zip(labels, marked, strict=True)]
+    return PREPROCESS.normalise(torch.from_numpy(np.stack(images))).contiguous(), labels
+
+
+def trained(inputs: Tensor, labels: np.ndarray, seed: int, epochs: int = 8) -> nn.Module:
+    """A net of four convolutions, trained from scratch."""
+    torch.manual_seed(seed)
+    layers: list[nn.Module] = []
+    for before, after in ((3, 24), (24, 48), (48, 96)):
+        layers += [nn.Conv2d(before, after, 3, padding=1), nn.BatchNorm2d(after), nn.ReLU(), nn.MaxPool2d(2)]
+    model = nn.Sequential(*layers, nn.Conv2d(96, 96, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+                          nn.Linear(96, CLASSES))  # fmt: skip
+    optimiser = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=1e-2)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3, total_steps=epochs * (len(labels) // 50))
+    target = torch.from_numpy(labels)
+    for _ in range(epochs):
+        for part in torch.randperm(len(labels)).split(50)[: len(labels) // 50]:
+            optimiser.zero_grad()
+            nn.functional.cross_entropy(model(inputs[part]), target[part]).backward()
+            optimiser.step()
+            schedule.step()
+    return model.eval()
+
+
+def one_case(kind: str, correlation: float, seed: int) -> dict[str, object]:
+    inputs, labels = pictures(kind, correlation, 600, 1000 + seed)
+    model = trained(inputs, labels, seed)
+    held, truth = pictures(kind, correlation, 150, 5000 + seed)
+    maps = attribute(model, held, class_weights(torch.from_numpy(truth), CLASSES), method="hirescam").maps
+    found = find_shortcuts(model, Evidence(inputs=held, labels=truth, maps=maps), seed=seed)
+    confirmed = [s for s in found if s.level is Level.CONFIRMED]
+    with torch.no_grad():
+        accuracy = float((model(held).argmax(1).numpy() == truth).mean())
+    hit = any(s.label == 0 and any(place in s.region for place in PLACES[kind]) for s in confirmed)
+    return {
+        "kind": kind, "correlation": correlation, "seed": seed, "accuracy": accuracy, "hit": hit,
+        "confirmed": [(s.label, s.region) for s in confirmed],
+        "tested": [(s.label, s.region, s.level.value, *_rounded(s)) for s in found],
+    }  # fmt: skip
+
+
+def _rounded(shortcut: Shortcut) -> list[list[float]]:
+    effects = [e for e in (shortcut.erased, shortcut.pasted) if e]
+    return [np.round([e.difference, *e.interval], 3).tolist() for e in effects]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=4)
+    parser.add_argument("--healthy", type=int, default=30)
+    arguments = parser.parse_args()
+    start = time.perf_counter()
+    planted = [one_case(k, c, s) for c in (1.0, 0.9, 0.7) for k in KINDS for s in range(arguments.seeds)]
+    healthy = [one_case(KINDS[s % len(KINDS)], 0.5, 100 + s) for s in range(arguments.healthy)]
+    print("| planted | correlation | confirmed | runs |\n|---|---|---|---|")
+    for kind in KINDS:
+        for correlation in (1.0, 0.9, 0.7):
+            some = [r for r in planted if r["kind"] == kind and r["correlation"] == correlation]
+            print(f"| {kind} | {correlation:.0%} | {sum(bool(r['hit']) for r in some)} | {len(some)} |")
+    false = sum(bool(r["confirmed"]) for r in healthy)
+    print(f"| the same marks, uncorrelated | | {false} | {len(healthy)} |")
+    print(f"\n{time.perf_counter() - start:.0f} s", file=sys.stderr)
+    print(json.dumps([*planted, *healthy]), file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

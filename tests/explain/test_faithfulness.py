@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from explain import Badge, Deletion, class_weights, relevance_gain
+from explain.attribution import Attribution
+from explain.faithfulness import Null, badges, centre_gaussian, matched_null
+from explain.sanity import rank_correlation, reinitialised, sanity_gate
+from tests.explain.conftest import planted, tiny
+
+HOW = Deletion(patches=8, steps=8)
+
+
+class Additive(nn.Module):
+    """A score that is the sum of what 8 x 8 patches are worth: the true map is known."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        worth = torch.randn(8, 8, generator=torch.Generator().manual_seed(3))
+        self.worth = nn.Parameter(worth)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        score = (nn.functional.avg_pool2d(inputs.mean(1), 8) * self.worth).sum((1, 2))
+        return torch.stack([score, -score], 1)
+
+
+def pictures() -> Tensor:
+    return torch.rand(3, 3, 64, 64, generator=torch.Generator().manual_seed(1)) + 0.5
+
+
+def true_map(model: Additive, inputs: Tensor) -> Tensor:
+    """What each patch adds over the mean colour that replaces it."""
+    parts = nn.functional.avg_pool2d((inputs - inputs.mean((2, 3), keepdim=True)).mean(1), 8) * model.worth
+    return parts.detach().repeat_interleave(8, 1).repeat_interleave(8, 2)
+
+
+def test_on_an_additive_model_no_map_beats_the_true_one() -> None:
+    model, inputs = Additive(), pictures()
+    weights = class_weights(torch.zeros(3, dtype=torch.long), 2)
+    best = relevance_gain(model, inputs, weights, true_map(model, inputs), HOW).value
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(20):
+        other = relevance_gain(model, inputs, weights, torch.randn(3, 64, 64, generator=generator), HOW).value
+        assert (other < best).all()
+
+
+def test_on_an_additive_model_the_gain_is_the_one_worked_out_by_hand() -> None:
+    model, inputs = Additive(), pictures()
+    weights = class_weights(torch.zeros(3, dtype=torch.long), 2)
+    gain = relevance_gain(model, inputs, weights, true_map(model, inputs), HOW)
+    parts = np.sort(true_map(model, inputs)[:, ::8, ::8].flatten(1).double().numpy(), axis=1)
+    area = np.zeros(3)
+    for step in range(1, 8):
+        count = 64 * step // 8
+        area += (-parts[:, :count].sum(1)) - (-parts[:, -count:].sum(1))
+    np.testing.assert_allclose(gain.value, area / 8, rtol=1e-4, atol=1e-5)
+
+
+def test_the_negated_map_has_the_opposite_gain() -> None:
+    model, inputs = Additive(), pictures()
+    weights, maps = class_weights(torch.zeros(3, dtype=torch.long), 2), true_map(model, inputs)
+    plus, minus = (relevance_gain(model, inputs, weights, m, HOW).value for m in (maps, -maps))
+    np.testing.assert_allclose(plus, -minus, rtol=1e-5)
+
+
+def test_a_constant_map_gains_nothing_and_is_blank() -> None:
+    model, inputs = Additive(), pictures()
+    weights = class_weights(torch.zeros(3, dtype=torch.long), 2)
+    gain = relevance_gain(model, inputs, weights, torch.full((3, 64, 64), 0.7), HOW)
+    assert gain.value.tolist() == [0, 0, 0]
+    assert badges(gain, Null(shares=np.array([-0.1, 0.0, 0.1]))) == [Badge.BLANK] * 3
+
+
+def test_a_map_costs_twice_the_steps_in_passes() -> None:
+    seen = 0
+
+    class Counting(Additive):
+        def forward(self, inputs: Tensor) -> Tensor:
+            nonlocal seen
+            seen += len(inputs)
+            return super().forward(inputs)
+
+    model, inputs = Counting(), pictures()
+    relevance_gain(model, inputs, class_weights(torch.zeros(3, dtype=torch.long), 2), torch.rand(3, 64, 64), HOW)
+    assert seen == 3 * 2 * HOW.steps
+
+
+def test_true_maps_are_faithful_and_other_images_maps_are_not(patch_net: nn.Module) -> None:
+    places = [(16 * (k % 4), 16 * (k // 4)) for k in range(14)]
+    inputs = torch.cat([planted(at=at) for at in places])
+    weights = class_weights(torch.zeros(14, dtype=torch.long), 2)
+    maps = inputs.mean(1)
+    null = matched_null(patch_net, inputs, weights, maps, HOW)
+    own = badges(relevance_gain(patch_net, inputs, weights, maps, HOW), null)
+    others = badges(relevance_gain(patch_net, inputs, weights, maps.roll(5, 0), HOW), null)
+    assert own.count(Badge.FAITHFUL) >= 10
+    assert others.count(Badge.FAITHFUL) <= 3
+
+
+def edges(_model: nn.Module, inputs: Tensor, _weights: Tensor) -> Attribution:
+    grey = inputs.mean(1)
+    maps = torch.zeros_like(grey)
+    maps[:, 1:, 1:] = (grey[:, 1:, 1:] - grey[:, :-1, 1:]).abs() + (grey[:, 1:, 1:] - grey[:, 1:, :-1]).abs()
+    return Attribution(maps=maps, method="edges")
+
+
+def gaussian(_model: nn.Module, inputs: Tensor, _weights: Tensor) -> Attribution:
+    return Attribution(maps=centre_gaussian(*inputs.shape[2:]).expand(len(inputs), -1, -1), method="gaussian")
+
+
+@pytest.mark.parametrize("fake", [edges, gaussian])
+def test_an_edge_detector_and_a_gaussian_fail_the_gate(fake: object, patch_net: nn.Module) -> None:
+    inputs = torch.cat([planted(at=(8 * k, 40 - 8 * k)) for k in range(6)])
+    weights = class_weights(torch.zeros(6, dtype=torch.long), 2)
+    maps = fake(patch_net, inputs, weights).maps
+    gain = relevance_gain(patch_net, inputs, weights, maps, HOW)
+    gate = sanity_gate(
+        patch_net, inputs, weights, fake, gain=gain, null=matched_null(patch_net, inputs, weights, maps, HOW)
+    )
+    assert not gate.passed
+    failed = {a.question for a in gate.answers if not a.passed}
+    assert {"changes-with-the-model", "changes-with-the-class"} <= failed
+
+
+def test_a_good_method_passes_the_gate(patch_net: nn.Module) -> None:
+    from explain import attribute
+
+    inputs = torch.cat([planted(at=(8 * k, 40 - 8 * k)) for k in range(6)])
+    weights = class_weights(torch.zeros(6, dtype=torch.long), 2)
+
+    def make(model: nn.Module, some: Tensor, targets: Tensor) -> Attribution:
+        return attribute(model, some, targets, method="hirescam")
+
+    maps = make(patch_net, inputs, weights).maps
+    gain = relevance_gain(patch_net, inputs, weights, maps, HOW)
+    gate = sanity_gate(
+        patch_net, inputs, weights, make, gain=gain, null=matched_null(patch_net, inputs, weights, maps, HOW)
+    )
+    questions = {a.question: a.passed for a in gate.answers}
+    assert questions["above-null"]
+    assert questions["changes-with-the-class"]
+
+
+def test_reinitialising_changes_the_copy_and_not_the_model() -> None:
+    model, inputs = tiny("test_resnet", num_classes=5), torch.randn(2, 3, 96, 96)
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    copied = reinitialised(model, inputs)
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+    changed = {k for k, v in copied.state_dict().items() if not torch.equal(v, before[k])}
+    assert "fc.weight" in changed
+    assert any(k.startswith("layer4") for k in changed)
+    assert not any(k.startswith(("conv1", "layer1")) for k in changed)
+
+
+def test_rank_correlation_is_spearmans() -> None:
+    from scipy.stats import spearmanr
+
+    first = torch.rand(2, 20, 20, generator=torch.Generator().manual_seed(0)).round(decimals=1)
+    second = first + torch.rand(2, 20, 20, generator=torch.Generator().manual_seed(1))
+    expected = [spearmanr(a.flatten(), b.flatten()).statistic for a, b in zip(first, second, strict=True)]
+    np.testing.assert_allclose(rank_correlation(first, second), expected, atol=1e-9)

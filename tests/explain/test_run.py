@@ -1,0 +1,81 @@
+"""``zoo explain`` on a run folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from explain import Deletion, ExplainSettings, explain
+from zoo.catalog import card
+from zoo.data.dataset import Dataset, Sample
+from zoo.files import write_tensors
+from zoo.run import Run, RunConfig
+from zoo.settings import Settings
+from zoo.weights import build
+
+QUICK = ExplainSettings(most=4, calibration=3, deletion=Deletion(patches=4, steps=3), references=8, related=2)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """A run of LeNet-5 that was never trained: its folder is what matters."""
+    rng = np.random.default_rng(0)
+    samples = []
+    for k in range(16):
+        label, split = k % 2, "test" if k < 6 else "train"
+        path = f"{'ab'[label]}/{k:02d}.png"
+        (tmp_path / "data" / "ab"[label]).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (40, 40, 3), dtype=np.uint8)).save(tmp_path / "data" / path)
+        samples.append(Sample(path=path, label=label, split=split))
+    dataset = Dataset(root=tmp_path / "data", samples=tuple(samples), classes=("a", "b"))
+    facts = card("lenet5")
+    config = RunConfig(
+        model=facts.name, data=str(dataset.root), settings=Settings(), classes=("a", "b"), preprocess=facts.preprocess,
+        version="0.1.0",
+    )  # fmt: skip
+    made = Run.create(config, dataset, out=tmp_path / "run")
+    write_tensors(made.weights, build(facts, num_classes=2).state_dict())
+    return made
+
+
+def test_a_runs_held_out_images_are_explained_with_training_images_behind_them(run: Run) -> None:
+    found = explain(run, method="hirescam", settings=QUICK)
+    assert len(found) == 4
+    assert all(e.picture.label is not None for e in found)
+    held = {s.path for s in run.dataset().samples if s.split == "test"}
+    assert {e.picture.name for e in found} <= held
+    for item in found:
+        assert len(item.neighbours) == 2
+        assert not {r.name for r in (*item.neighbours, *item.influential)} & held
+        assert item.neighbours[0].value >= item.neighbours[1].value
+
+
+def test_a_run_whose_training_images_are_gone_is_explained_without_them(run: Run) -> None:
+    for sample in run.dataset().samples:
+        if sample.split == "train":
+            (run.dataset().root / sample.path).unlink()
+    found = explain(run.path, method="hirescam", settings=QUICK)
+    assert all(e.neighbours == () for e in found)
+
+
+def test_the_command_writes_its_folder_and_prints_json_alone(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    import typer
+
+    from cli.commands.explain import command
+
+    app = typer.Typer()
+    app.command()(command)
+    result = CliRunner().invoke(app, [str(run.path), "--n", "2", "--method", "hirescam", "--json"])
+    assert result.exit_code == 0, result.output
+    plain = json.loads(result.stdout)
+    assert plain["schema"] == "zoovet.explain/1"
+    assert len(plain["images"]) == 2
+    assert (run.path / "explain-1" / "report.html").exists()
+    again = CliRunner().invoke(app, [str(run.path), "--n", "2", "--method", "hirescam"])
+    assert again.exit_code == 0, again.output
+    assert (run.path / "explain-2" / "manifest.json").exists()
