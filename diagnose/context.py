@@ -205,6 +205,10 @@ class Context:
             _kept={},
         )
 
+    def found(self, key: tuple[str, ...]) -> object:
+        """What was kept under this key; ``None`` where nothing was."""
+        return self._kept.get(key)
+
     def keep(self, key: tuple[str, ...], compute: Callable[[], T]) -> T:
         """What was computed under this key; computed now, once, where it has not been yet."""
         if key not in self._kept:
