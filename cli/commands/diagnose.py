@@ -1,0 +1,79 @@
+"""``zoo diagnose``: is it the data or the algorithm?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.options import Data, Device, Json, Offline, Seed
+
+
+def command(
+    data: Data,
+    predictions: Annotated[
+        Path | None, typer.Option("--predictions", help="CSV of what your model says: path,label,predicted[,prob:CLASS...].")
+    ] = None,
+    target: Annotated[float | None, typer.Option("--target", help="The accuracy you need, such as 0.95.")] = None,
+    got: Annotated[float | None, typer.Option("--got", help="The accuracy you get, such as 0.71.")] = None,
+    budget: Annotated[
+        str | None, typer.Option("--budget", help="Time for the experiments beyond the pass: 30s, 5m, 1h.")
+    ] = None,
+    report: Annotated[Path | None, typer.Option("--report", help="Write a page with the images to this file.")] = None,
+    review: Annotated[
+        Path | None, typer.Option("--review", help="Write a page with the 50 most useful images to judge yourself.")
+    ] = None,
+    answers: Annotated[Path | None, typer.Option("--answers", help="The answers saved from that page.")] = None,
+    fix: Annotated[
+        Path | None, typer.Option("--fix", help="Write a cleaned list (CSV) of the images; no image is touched.")
+    ] = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    offline: Offline = False,
+    json_: Json = False,
+) -> None:
+    """Is it the data or the algorithm? Runs a known-good model on your data and says what stops it.
+
+    Exit status: 0 nothing wrong, 3 the data, 4 the algorithm, 5 both, 6 cannot tell; 1 and 2 are errors.
+    """
+    from dataclasses import replace
+
+    from cli.output import print_json, progress, say
+    from diagnose.diagnosis import Options, diagnose_fully
+    from diagnose.report import as_json, exit_status, text
+    from diagnose.review import read_answers, with_answers
+    from diagnose.budget import seconds
+
+    given = {} if answers is None else read_answers(answers)
+    options = Options(budget=None if budget is None else seconds(budget))
+    with progress(quiet=json_) as tell:
+        diagnosis = diagnose_fully(
+            data,
+            predictions=predictions,
+            target=target,
+            got=got,
+            options=options,
+            seed=seed,
+            device=device,
+            offline=offline,
+            progress=tell,
+        )
+    diagnosis = replace(diagnosis, verdict=with_answers(diagnosis.verdict, given))
+    if json_:
+        print_json(as_json(diagnosis.verdict))
+    else:
+        typer.echo(text(diagnosis.verdict), nl=False)
+    if report is not None:
+        from diagnose.pages import write_report
+
+        say(f"The report: {write_report(diagnosis, report)}")
+    if review is not None:
+        from diagnose.pages import write_review
+
+        say(f"To review: {write_review(diagnosis, review)}")
+    if fix is not None and diagnosis.context is not None:
+        from diagnose.manifest import write_manifest
+
+        say(f"The cleaned list: {write_manifest(diagnosis.context, diagnosis.verdict, fix)}")
+    raise typer.Exit(exit_status(diagnosis.verdict))

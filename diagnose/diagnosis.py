@@ -1,0 +1,318 @@
+"""``diagnose``: read the data, run the experiment and the checks, and give the verdict."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from diagnose import experiments
+from diagnose.check import ALGORITHM_CHECKS, DATA_CHECKS, Check
+from diagnose.comparison import proportion
+from diagnose.context import Context
+from diagnose.findings import CheckFailure, Control, Estimate, Finding, NotTested, Verdict
+from diagnose.predictions import read_predictions
+from diagnose.rescoring import prediction_findings, rescore
+from diagnose.verdict import Results, adjudicate
+from zoo.catalog import Card, card
+from zoo.data import Dataset, read
+from zoo.errors import OptionError, ZooError
+from zoo.features import embed
+from zoo.progress import ProgressCallback, silent
+from zoo.weights import fingerprint
+
+_COSTS = ("instant", "forward", "train")
+_FEWEST = 10  # pictures under which nothing can be told
+_BACKBONES = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Diagnosis:
+    """A verdict with what it was drawn from.
+
+    Attributes:
+        verdict: The answer.
+        context: The data, with all that was computed of it; ``None`` where it could not be looked at.
+        seconds_by_check: What each check cost.
+    """
+
+    verdict: Verdict
+    context: Context | None = None
+    seconds_by_check: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What bounds a diagnosis.
+
+    Attributes:
+        budget: Seconds that the experiments and checks may take; no limit where ``None``.
+        checks: Names of the data checks to run; all where ``None``.
+        escalate: A stronger reference, tried where the probe misses the target.
+    """
+
+    budget: float | None = None
+    checks: Sequence[str] | None = None
+    escalate: experiments.Escalate | None = field(default=None, repr=False)
+
+
+def diagnose(
+    data: str | Path,
+    *,
+    predictions: str | Path | None = None,
+    target: float | None = None,
+    got: float | None = None,
+    budget: float | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    offline: bool = False,
+    progress: ProgressCallback = silent,
+) -> Verdict:
+    """Is it the data or the algorithm?
+
+    Args:
+        data: Anything that ``zoo.data.read`` takes.
+        predictions: CSV of what your own model says: ``path,label,predicted[,prob:CLASS...]``.
+        target: The accuracy that you need, a fraction.
+        got: The accuracy that you get, a fraction.
+        budget: Seconds that experiments and checks may take beyond the pass over the pictures.
+        seed: Seed of everything random.
+        device: auto, cpu, cuda, ...
+        offline: Make no network call.
+        progress: Told how far it is.
+
+    Raises:
+        ZooError: The data, the predictions or an option cannot be used; the message says what to do.
+    """
+    return diagnose_fully(
+        data,
+        predictions=predictions,
+        target=target,
+        got=got,
+        options=Options(budget=budget),
+        seed=seed,
+        device=device,
+        offline=offline,
+        progress=progress,
+    ).verdict
+
+
+def diagnose_fully(  # noqa: PLR0913 - the ladder has that many rungs
+    data: str | Path,
+    *,
+    predictions: str | Path | None = None,
+    target: float | None = None,
+    got: float | None = None,
+    options: Options = Options(),
+    seed: int = 0,
+    device: str = "auto",
+    offline: bool = False,
+    progress: ProgressCallback = silent,
+) -> Diagnosis:
+    """The same with what the verdict was drawn from, for reports; arguments as above."""
+    start = time.perf_counter()
+    _check_fraction("target", target)
+    _check_fraction("got", got)
+    dataset = read(data, offline=offline, minimum_classes=1)
+    dataset = dataset.select(np.flatnonzero(dataset.labels >= 0))
+    if predictions is not None:
+        read_predictions(Path(predictions), dataset)  # a mistake in the file is told before the pass, not after it
+    cards = _cards()
+    features = embed(dataset, cards, device=device, offline=offline, progress=progress)
+    context = Context(
+        dataset=features.dataset,
+        statistics=features.statistics,
+        embeddings={card.name: features.matrix(card.name) for card in cards},
+        predictions=None if predictions is None else read_predictions(Path(predictions), features.dataset, lenient=True),
+        target=target,
+        got=got,
+        seed=seed,
+        progress=progress,
+    )
+
+    def embed_digits(digits: Dataset) -> npt.NDArray[np.floating]:
+        return embed(digits, cards[:1], device=device, offline=offline).matrix(cards[0].name)
+
+    control = _positive_control(embed_digits, cards[0])
+    return examine(context, positive_control=control, options=options, started=start)
+
+
+def examine(
+    context: Context,
+    *,
+    positive_control: Control | None,
+    options: Options = Options(),
+    started: float | None = None,
+) -> Diagnosis:
+    """The diagnosis of data whose features are at hand.
+
+    Args:
+        context: The data; its predictions, target and accuracy where known.
+        positive_control: Cell A; without it nothing is ever blamed on the data.
+        options: What bounds it.
+        started: ``time.perf_counter()`` when the whole began.
+    """
+    start = time.perf_counter() if started is None else started
+    hindrance = unusable(context)
+    controls = () if positive_control is None else (positive_control,)
+    if hindrance:
+        seconds = time.perf_counter() - start
+        results = Results(unusable=hindrance, controls=controls, target=context.target, seconds=seconds)
+        return Diagnosis(verdict=adjudicate(results), context=context)
+    runner = _Runner(context, options)
+    measured = runner.controls()
+    findings = runner.findings()
+    yours, gap = _yours(context, measured[0].accuracy)
+    if context.predictions is not None:
+        findings = (*findings, *prediction_findings(context, context.predictions))
+    best = _escalated(context, options, measured[0], runner)
+    results = Results(
+        positive_control=None if positive_control is None else positive_control.accuracy,
+        positive_line=experiments.POSITIVE_LINE,
+        reference=best.accuracy,
+        yours=yours,
+        gap=gap,
+        paired=context.predictions is not None,
+        target=context.target,
+        controls=(*controls, *measured, *(() if best is measured[0] else (best,))),
+        findings=findings,
+        failures=tuple(runner.failures),
+        not_tested=(*runner.skipped, *_missing_rungs(context)),
+        seconds=time.perf_counter() - start,
+    )
+    return Diagnosis(verdict=adjudicate(results), context=context, seconds_by_check=tuple(runner.seconds))
+
+
+def unusable(context: Context) -> str:
+    """Why nothing can be told of this data; empty where something can."""
+    counts = np.bincount(context.labels, minlength=context.num_classes)
+    n, classes = len(context.dataset), int((counts > 0).sum())
+    if n == 0:
+        reasons = sorted({skipped.reason for skipped in context.dataset.skipped})
+        return f"no picture can be read ({', '.join(reasons[:3]) or 'there is none'})."
+    if classes < 2:
+        return f"all {n} pictures have one label; there is nothing to tell apart."
+    if n < _FEWEST:
+        return f"{n} pictures are too few to learn from and to be judged on; collect at least {_FEWEST}."
+    if int((counts >= 2).sum()) < 2:
+        return "fewer than two classes have two pictures, one to learn from and one to be judged on."
+    if len(np.unique(context.statistics["pixel_hash"])) == 1:
+        return f"all {n} pictures are the same picture."
+    if len(np.unique(context.labels[context.train])) < 2:
+        return "the training pictures have one label; there is nothing to tell apart."
+    return ""
+
+
+class _Runner:
+    """Runs controls and checks one by one, each on its own, as long as the budget lasts."""
+
+    def __init__(self, context: Context, options: Options) -> None:
+        self.context = context
+        self.options = options
+        self.start = time.perf_counter()
+        self.failures: list[CheckFailure] = []
+        self.skipped: list[NotTested] = []
+        self.seconds: list[tuple[str, float]] = []
+
+    @property
+    def left(self) -> float:
+        """Seconds of the budget that are left."""
+        budget = self.options.budget
+        return float("inf") if budget is None else budget - (time.perf_counter() - self.start)
+
+    def controls(self) -> tuple[Control, ...]:
+        """The reference first; the others as the budget allows."""
+        context = self.context
+        found = [experiments.reference(context), experiments.majority(context)]
+        for name, control in (
+            ("shuffled-labels", experiments.shuffled_labels),
+            ("random-resplit", experiments.random_resplit),
+        ):
+            if self.left > 0:
+                found.append(control(context))
+            else:
+                self.skipped.append(NotTested(name=name, needs="a larger --budget"))
+        return tuple(found)
+
+    def findings(self) -> tuple[Finding, ...]:
+        """What the checks say; the cheap ones first."""
+        chosen = DATA_CHECKS if self.options.checks is None else self.options.checks
+        checks = sorted((DATA_CHECKS[name]() for name in chosen), key=lambda check: _COSTS.index(check.cost))
+        found: list[Finding] = []
+        for number, check in enumerate(checks):
+            self.context.progress("checks", number, len(checks))
+            if self.left > 0:
+                found += self._one(check)
+            else:
+                self.skipped += [NotTested(name=cause, needs="a larger --budget") for cause in check.causes]
+        self.context.progress("checks", len(checks), len(checks))
+        return tuple(found)
+
+    def _one(self, check: Check[object]) -> list[Finding]:
+        start = time.perf_counter()
+        try:
+            return check.run(self.context)
+        except Exception as error:  # noqa: BLE001 - the one place that isolates a check: a crash stops no other
+            self.failures.append(CheckFailure(check=check.name, error=f"{type(error).__name__}: {error}"))
+            return []
+        finally:
+            self.seconds.append((check.name, time.perf_counter() - start))
+
+
+def _yours(context: Context, reference: Estimate) -> tuple[Estimate | None, Estimate | None]:
+    """Their accuracy, and the reference's minus theirs: from predictions where there are some, else as stated."""
+    if context.predictions is not None:
+        return rescore(context, context.predictions)
+    if context.got is None:
+        return None, None
+    n = len(context.held_out)
+    yours = proportion(round(context.got * n), n)
+    return yours, reference - yours
+
+
+def _escalated(context: Context, options: Options, probe: Control, runner: _Runner) -> Control:
+    """A stronger reference where the probe misses the target, one is at hand and the budget allows; else the probe."""
+    missed = context.target is not None and probe.accuracy.interval[0] < context.target
+    if not missed:
+        return probe
+    if options.escalate is None or runner.left <= 0:
+        runner.skipped.append(NotTested(name="reference", needs="fine-tuning a stronger model (zoo finetune DATA)"))
+        return probe
+    stronger = options.escalate(context, runner.left)
+    return stronger if stronger is not None and stronger.accuracy.value > probe.accuracy.value else probe
+
+
+def _missing_rungs(context: Context) -> tuple[NotTested, ...]:
+    """Causes that need what the person did not hand over."""
+    missing = [] if context.predictions is not None else [NotTested(name="label-map", needs="--predictions")]
+    for name in ALGORITHM_CHECKS:
+        check = ALGORITHM_CHECKS[name]
+        flags = " or ".join(sorted(need.value for need in check.needs if need.value.startswith("--")))
+        missing += [NotTested(name=cause, needs=flags) for cause in check.causes if flags]
+    return tuple({entry.name: entry for entry in missing}.values())
+
+
+def _positive_control(embed_digits: experiments.Embed, card: Card) -> Control | None:
+    """Cell A; ``None`` where it cannot even be run, so that nothing is blamed on the data."""
+    try:
+        return experiments.positive_control(embed_digits, identity=fingerprint(card))
+    except ZooError:
+        return None
+
+
+def _cards() -> list[Card]:
+    """The bundled backbones that are installed, the first of which always is."""
+    found = [card(name) for name in _BACKBONES]
+    return [found[0], *(other for other in found[1:] if other.cached)]
+
+
+def _check_fraction(name: str, value: float | None) -> None:
+    if value is not None and not 0 < value <= 1:
+        raise OptionError(
+            f"--{name} must be an accuracy between 0 and 1. Got {value:g} instead.",
+            remedy=f"For {value:g} % write --{name} {value / 100:g}" if 1 < value <= 100 else "",
+        )

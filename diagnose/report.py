@@ -1,0 +1,196 @@
+"""A verdict as text for the terminal and as JSON. The pages are made in ``diagnose.pages``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from textwrap import wrap
+from typing import Any
+
+from diagnose.findings import Conclusion, Estimate, Evidence, Finding, Kind, Verdict
+from diagnose.verdict import shares
+from zoo.data.names import printable
+
+SCHEMA = 1
+_SHOWN_CAUSES = 5
+_SHOWN_EXAMPLES = 3
+_WIDTH = 100
+_EXIT = {
+    Conclusion.NOTHING: 0,
+    Conclusion.DATA: 3,
+    Conclusion.ALGORITHM: 4,
+    Conclusion.BOTH: 5,
+    Conclusion.UNDETERMINED: 6,
+}
+
+
+def exit_status(verdict: Verdict) -> int:
+    """0: nothing wrong; 3: data; 4: algorithm; 5: both; 6: undetermined."""
+    return _EXIT[verdict.conclusion]
+
+
+def text(verdict: Verdict) -> str:
+    """What the terminal shows: the verdict, the points, at most five causes, remarks, and what was not tested."""
+    lines = [verdict.summary, ""]
+    lines += [f"  {line}" for line in _points(verdict)]
+    for number, finding in enumerate(verdict.causes[:_SHOWN_CAUSES], start=1):
+        lines += ["", *_cause(number, finding)]
+    if len(verdict.causes) > _SHOWN_CAUSES:
+        lines += ["", f"{len(verdict.causes) - _SHOWN_CAUSES} more causes: --json or the report has them."]
+    if verdict.remarks:
+        lines += ["", "Worth a look, but no reason for the verdict:"]
+        lines += [line for finding in verdict.remarks[:_SHOWN_CAUSES] for line in _item(f"{finding.cause}: {finding.message}")]
+    if verdict.failures:
+        lines += ["", "Checks that crashed (please report them):"]
+        lines += [line for failure in verdict.failures for line in _item(f"{failure.check}: {failure.error}")]
+    lines += _open_questions(verdict)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def as_json(verdict: Verdict) -> dict[str, Any]:
+    """The verdict as plain values; the schema is documented in the README and versioned by ``schema``."""
+    data_share, algorithm_share = shares(verdict)
+    return {
+        "schema": SCHEMA,
+        "verdict": str(verdict.conclusion),
+        "strength": str(verdict.strength),
+        "summary": verdict.summary,
+        "points": {
+            "target": verdict.target,
+            "ceiling": _estimate(verdict.ceiling),
+            "yours": _estimate(verdict.yours),
+            "data": _estimate(data_share),
+            "algorithm": _estimate(algorithm_share),
+        },
+        "causes": [_finding(finding) for finding in verdict.causes],
+        "remarks": [_finding(finding) for finding in verdict.remarks],
+        "passed": list(verdict.passed),
+        "controls": {
+            control.name: {
+                **(_estimate(control.accuracy) or {}),
+                "seeds": control.seeds,
+                "seconds": round(control.seconds, 3),
+                "detail": control.detail,
+            }
+            for control in verdict.controls
+        },
+        "not_tested": [{"name": entry.name, "needs": entry.needs} for entry in verdict.not_tested],
+        "failures": [{"check": failure.check, "error": failure.error} for failure in verdict.failures],
+        "seconds": round(verdict.seconds, 3),
+    }
+
+
+def percent(value: float) -> str:
+    """A fraction as ``87.6 %``."""
+    return f"{100 * value:.1f} %"
+
+
+def interval(estimate: Estimate) -> str:
+    """An accuracy as ``87.6 % [85.0, 89.8]``."""
+    low, high = estimate.interval
+    return f"{percent(estimate.value)} [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def points(estimate: Estimate) -> str:
+    """A difference as ``+4.1 points [2.9, 5.2]``."""
+    low, high = estimate.interval
+    return f"{100 * estimate.value:+.1f} points [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def statistic(evidence: Evidence) -> str:
+    """A measured number in a few words: ``leaked 4.1 % [3.0, 5.5], of 720``."""
+    share = evidence.unit in {"share", "points", "skill"} or "accuracy" in evidence.statistic
+    value = percent(evidence.value) if share else f"{evidence.value:.4g}"
+    if evidence.interval is not None:
+        scale = 100 if share else 1
+        value += f" [{scale * evidence.interval[0]:.3g}, {scale * evidence.interval[1]:.3g}]"
+    of = f", of {evidence.sample_size}" if evidence.sample_size else ""
+    return f"{evidence.statistic} {value}{of}"
+
+
+def _points(verdict: Verdict) -> Iterator[str]:
+    data_share, algorithm_share = shares(verdict)
+    if verdict.target is not None:
+        yield f"asked for       {percent(verdict.target)}"
+    if verdict.ceiling is not None:
+        yield f"known-good      {interval(verdict.ceiling)}"
+    if verdict.yours is not None:
+        yield f"yours           {interval(verdict.yours)}"
+    if data_share is not None and data_share.value > 0:
+        yield f"short by data   {points(data_share)}"
+    if algorithm_share is not None and algorithm_share.value > 0:
+        yield f"by algorithm    {points(algorithm_share)}"
+    yield f"certainty       {verdict.strength}"
+
+
+def _cause(number: int, finding: Finding) -> Iterator[str]:
+    cost = "" if finding.points is None else f"  {points(finding.points)}"
+    yield f"{number}. {finding.cause} ({finding.side}){cost}"
+    yield from _indented(finding.message)
+    for evidence in finding.evidence[:3]:
+        yield from _indented(statistic(evidence))
+    if finding.examples:
+        shown = ", ".join(printable(example.path) for example in finding.examples[:_SHOWN_EXAMPLES])
+        more = len(finding.examples) - _SHOWN_EXAMPLES
+        yield from _indented(f"for example {shown}" + (f" and {more} more" if more > 0 else ""))
+    if finding.remedy:
+        yield from _indented(f"-> {finding.remedy}")
+
+
+def _open_questions(verdict: Verdict) -> list[str]:
+    if not verdict.not_tested:
+        return []
+    by_need: dict[str, list[str]] = {}
+    for entry in verdict.not_tested:
+        by_need.setdefault(entry.needs, []).append(entry.name)
+    lines = ["", "Not tested:"]
+    for needs, names in by_need.items():
+        shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+        lines += _item(f"{shown}: needs {needs}")
+    return lines
+
+
+def _item(message: str) -> list[str]:
+    return wrap(message, _WIDTH, initial_indent="  - ", subsequent_indent="    ", break_long_words=False)
+
+
+def _indented(message: str) -> list[str]:
+    return wrap(message, _WIDTH, initial_indent="   ", subsequent_indent="   ", break_long_words=False)
+
+
+def _estimate(estimate: Estimate | None) -> dict[str, Any] | None:
+    if estimate is None:
+        return None
+    return {"value": _number(estimate.value), "interval": [_number(end) for end in estimate.interval]}
+
+
+def _number(value: float) -> float | None:
+    """JSON has no NaN; what is not known is null."""
+    return round(value, 6) if math.isfinite(value) else None
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    intervention = finding.points is not None or any(e.kind is Kind.INTERVENTION for e in finding.evidence)
+    return {
+        "name": finding.cause,
+        "check": finding.check,
+        "side": str(finding.side),
+        "points": _estimate(finding.points),
+        "kind": str(Kind.INTERVENTION if intervention else Kind.OBSERVATION),
+        "message": finding.message,
+        "remedy": finding.remedy,
+        "evidence": [
+            {
+                "statistic": evidence.statistic,
+                "value": _number(evidence.value),
+                "unit": evidence.unit,
+                "reference": evidence.reference,
+                "interval": None if evidence.interval is None else [_number(end) for end in evidence.interval],
+                "sample_size": evidence.sample_size,
+                "kind": str(evidence.kind),
+            }
+            for evidence in finding.evidence
+        ],
+        "examples": [example.path for example in finding.examples],
+        "suggestions": {example.path: example.suggestion for example in finding.examples if example.suggestion},
+    }
