@@ -12,7 +12,7 @@ counts, Minka 2000.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +23,7 @@ from diagnose.opinions import BoolArray, FloatArray, IntArray, Judges, Opinions
 
 _SURE = 0.3  # share of each predicted class from which transitions are counted
 _REFIT = 0.1  # seen rate above which the classifiers are fitted again without the suspects
+_CERTAIN = 0.02  # lower end of the rate from which wrong labels beyond those seen on sure images are called too
 _CONCENTRATIONS = (2.0, 5.0, 10.0, 30.0, 100.0, 300.0, 1e3, 1e5)
 _SHARPNESS = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0)
 _LEAST = 1e-6
@@ -73,7 +74,7 @@ def suspects(
         seed: Of the planted labels that measure how many of the suspects are truly wrong.
     """
     further = [np.log(np.maximum(matrix, _LEAST)) for matrix in probabilities]
-    count = round(noise.seen * len(labels))
+    count = round(cut(noise) * len(labels))
     log_odds, suggested = _judge(judges(labels, num_classes), labels, noise.sighted, further)
     order = np.argsort(log_odds, kind="stable")
     if noise.seen > _REFIT:
@@ -94,6 +95,11 @@ def suspects(
     )
 
 
+def cut(noise: NoiseRate) -> float:
+    """Share of the labels to call suspect: the estimated rate; where it may be zero, what is seen on sure images."""
+    return noise.rate.value if noise.rate.interval[0] >= _CERTAIN else noise.seen
+
+
 def _judge(
     opinions: Opinions,
     labels: IntArray,
@@ -101,7 +107,9 @@ def _judge(
     further: Sequence[npt.NDArray[np.floating]] = (),
     trusted: BoolArray | None = None,
 ) -> tuple[npt.NDArray[np.float64], IntArray]:
-    """Log odds that each label is right, and the likeliest other label."""
+    """Log odds that each label is right, and the likeliest other label; with one class there is no other."""
+    if opinions.scores.shape[1] == 1:
+        return np.full(len(labels), np.inf), labels.copy()
     own = _log_probabilities(opinions.scores, labels, trusted)
     belief = (own + np.mean(further, axis=0)) / 2 if further else own
     rows = np.arange(len(labels))
@@ -199,5 +207,9 @@ def _expected(count: int, n: int, noise: NoiseRate, share: tuple[float, float]) 
     mean, error = share
     least = mean * min(low * n, count)
     most = min(float(count), min(mean + 2 * error, 1) * min(high * n, count))
-    spread: Callable[[float], float] = lambda real: 2 * float(np.sqrt(max(real * (1 - mean), 0)))  # noqa: E731
-    return max(0, round(least - spread(least))), min(count, round(most + spread(most)))
+    return max(0, round(least - _spread(least, mean))), min(count, round(most + _spread(most, mean)))
+
+
+def _spread(real: float, share: float) -> float:
+    """Two standard deviations of a binomial count with this mean."""
+    return 2 * float(np.sqrt(max(real * (1 - share), 0)))

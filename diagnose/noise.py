@@ -181,9 +181,7 @@ def _lower_end(sure: float, lower_view: float, every: float, error: float) -> fl
     return max(0.0, seen - _Z_LOW * error - bias)
 
 
-def _upper_end(
-    sure: float, seen: float, every: float, error: float, signs: float, quarrel: float, n: int
-) -> float:
+def _upper_end(sure: float, seen: float, every: float, error: float, signs: float, quarrel: float, n: int) -> float:
     narrow = max(sure, seen) + _Z_HIGH * error + _MARGIN
     swallowed = every**2 + _SWALLOWED * max(0.0, every - sure - quarrel)
     wide = every + swallowed + float(np.sqrt(every * (1 - every) / n))
