@@ -59,13 +59,16 @@ def mean_difference(values: npt.NDArray[np.floating], weight: float = 1.0) -> Es
     return Estimate(value=weight * value, interval=(weight * (value - half), weight * (value + half)))
 
 
-def matched_cost(correct: BoolArray, labels: npt.NDArray[np.int64], suspect: BoolArray) -> Estimate:
-    """Accuracy that suspect images cost: they against the other images of their classes, weighted by their share.
+def matched_cost(
+    correct: BoolArray, labels: npt.NDArray[np.int64], suspect: BoolArray, *, weight: float | None = None
+) -> Estimate:
+    """Accuracy that suspect images cost: they against the other images of their classes.
 
     Args:
         correct: Whether each image was predicted right without having been seen, ``(n,)``.
         labels: Class numbers, ``(n,)``.
         suspect: Which images are under suspicion, ``(n,)``.
+        weight: What the difference is multiplied with; the suspects' share unless given.
     """
     num_classes = int(labels.max(initial=-1)) + 1
     rest = ~suspect
@@ -73,7 +76,8 @@ def matched_cost(correct: BoolArray, labels: npt.NDArray[np.int64], suspect: Boo
     count = np.bincount(labels[rest], minlength=num_classes)
     overall = right.sum() / max(count.sum(), 1)
     usual = np.where(count > 0, right / np.maximum(count, 1), overall)
-    return mean_difference(usual[labels[suspect]] - correct[suspect], weight=float(suspect.mean()) if len(suspect) else 0)
+    share = float(suspect.mean()) if len(suspect) else 0.0
+    return mean_difference(usual[labels[suspect]] - correct[suspect], share if weight is None else weight)
 
 
 def permutation_p(observed: float, permuted: npt.NDArray[np.floating]) -> float:
