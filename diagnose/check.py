@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from enum import StrEnum
 from typing import ClassVar, Generic, Literal, TypeVar
 
-from diagnose.findings import Finding, Side
+from diagnose.findings import Evidence, Finding, Outcome, Side
 from zoo.registry import Registry
 
 C_contra = TypeVar("C_contra", contravariant=True)
@@ -48,6 +48,20 @@ class Check(ABC, Generic[C_contra]):
     @abstractmethod
     def run(self, context: C_contra) -> list[Finding]:
         """Look, and say what was found: one finding for every cause that applies, also where nothing is wrong."""
+
+
+def passed(check: Check[object], message: str, *, cause: str = "", evidence: tuple[Evidence, ...] = ()) -> Finding:
+    """A finding that nothing is wrong, under the check's first cause unless another is named."""
+    name = cause or check.causes[0]
+    return Finding(
+        check=check.name, cause=name, side=check.side, outcome=Outcome.PASS, message=message, evidence=evidence
+    )
+
+
+def not_applicable(check: Check[object], message: str, *, cause: str = "") -> Finding:
+    """A finding that this data gives the check nothing to work on."""
+    name = cause or check.causes[0]
+    return Finding(check=check.name, cause=name, side=check.side, outcome=Outcome.NOT_APPLICABLE, message=message)
 
 
 DATA_CHECKS: Registry[type[Check[object]]] = Registry("check", package="diagnose.checks")

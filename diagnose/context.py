@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from diagnose import linear
-from diagnose.predictions import Predictions
+from diagnose.predictions import OwnPredictions
 from zoo.data import Dataset, folds
 from zoo.duplicates import duplicate_groups, merge
 from zoo.neighbours import FloatArray, IntArray, Neighbours, nearest, reduce
@@ -42,7 +42,7 @@ class Context:
     dataset: Dataset
     statistics: Statistics
     embeddings: Mapping[str, npt.NDArray[np.floating]]
-    predictions: Predictions | None = None
+    predictions: OwnPredictions | None = None
     target: float | None = None
     got: float | None = None
     seed: int = 0
@@ -115,7 +115,7 @@ class Context:
 
     def reduced(self, backbone: str) -> FloatArray:
         """The leading principal components of a backbone's features, ``(n, 256)`` float32."""
-        return self._keep(("reduced", backbone), lambda: reduce(self.embeddings[backbone], seed=self.seed))
+        return self.keep(("reduced", backbone), lambda: reduce(self.embeddings[backbone], seed=self.seed))
 
     def predicted(self, backbone: str) -> IntArray:
         """The class that a closed-form probe gives each image without having seen it, ``(n,)``.
@@ -132,12 +132,35 @@ class Context:
                 out[self.held_out] = self.fit_predict(train, self.held_out, backbone=backbone)
             return out
 
-        return self._keep(("predicted", backbone), compute)
+        return self.keep(("predicted", backbone), compute)
 
     def correct(self, backbone: str) -> npt.NDArray[np.bool_]:
         """Where ``predicted`` agrees with the given label, ``(n,)``."""
         agreed: npt.NDArray[np.bool_] = self.predicted(backbone) == self.labels
         return agreed
+
+    def trial(
+        self, *, keep: npt.NDArray[np.bool_] | None = None, labels: IntArray | None = None, folds: IntArray | None = None
+    ) -> IntArray:
+        """An experiment: predict the held-out images again, having changed what is learnt from.
+
+        Args:
+            keep: Which images may be learnt from, ``(n,)``; all unless given. Held-out images are predicted all the same.
+            labels: Labels to learn from instead of the given ones, ``(n,)``.
+            folds: Fold numbers instead of the usual ones, ``(n,)``; used where no splits were given.
+
+        Returns:
+            Predicted classes of the images at ``held_out``, by the best backbone, ``(m,)``.
+        """
+        kept = np.ones(len(self.dataset), dtype=bool) if keep is None else keep
+        if self.splits_given:
+            return self.fit_predict(self.train[kept[self.train]], self.held_out, labels=labels)
+        fold = self.folds if folds is None else folds
+        out = np.zeros(len(self.dataset), dtype=np.int64)
+        for number in np.unique(fold):
+            test = np.flatnonzero(fold == number)
+            out[test] = self.fit_predict(np.flatnonzero((fold != number) & kept), test, labels=labels)
+        return out[self.held_out]
 
     def fit_predict(
         self, train: IntArray, test: IntArray, *, backbone: str | None = None, labels: IntArray | None = None
@@ -153,8 +176,10 @@ class Context:
         Returns:
             Predicted classes, ``(t,)``.
         """
-        x = self.reduced(backbone or self.backbones[0])
         given = self.labels if labels is None else labels
+        if not len(train):
+            return np.zeros(len(test), dtype=np.int64)
+        x = self.reduced(backbone or self.backbones[0])
         return linear.predict(x[train], given[train], x[test], self.num_classes)
 
     def out_of_fold(self, backbone: str) -> FloatArray:
@@ -163,11 +188,11 @@ class Context:
         def compute() -> FloatArray:
             return probe(self.embeddings[backbone], self.labels, self.num_classes, folds=self.folds).out_of_fold
 
-        return self._keep(("out-of-fold", backbone), compute)
+        return self.keep(("out-of-fold", backbone), compute)
 
     def neighbours(self, backbone: str, k: int) -> Neighbours:
         """The k nearest other images by cosine distance; approximate above 20,000 images, never an N x N matrix."""
-        return self._keep(("neighbours", backbone, str(k)), lambda: nearest(self.reduced(backbone), k))
+        return self.keep(("neighbours", backbone, str(k)), lambda: nearest(self.reduced(backbone), k))
 
     def only(self, keep: IntArray) -> Context:
         """The same diagnosis of some of the images, nothing computed yet."""
@@ -180,7 +205,8 @@ class Context:
             _kept={},
         )
 
-    def _keep(self, key: tuple[str, ...], compute: Callable[[], T]) -> T:
+    def keep(self, key: tuple[str, ...], compute: Callable[[], T]) -> T:
+        """What was computed under this key; computed now, once, where it has not been yet."""
         if key not in self._kept:
             self._kept[key] = compute()
         found: T = self._kept[key]

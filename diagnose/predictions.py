@@ -11,7 +11,7 @@ from zoo.data.dataset import IntArray
 
 
 @dataclass(frozen=True, kw_only=True)
-class Predictions:
+class OwnPredictions:
     """The person's predictions, aligned with the samples of a data set.
 
     Attributes:
@@ -29,7 +29,7 @@ class Predictions:
         """Positions of the samples that the file speaks of."""
         return np.flatnonzero(self.predicted >= 0)
 
-    def select(self, keep: IntArray) -> Predictions:
+    def select(self, keep: IntArray) -> OwnPredictions:
         """The predictions for some of the samples."""
         return replace(
             self,

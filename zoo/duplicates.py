@@ -13,14 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
-from zoo.neighbours import FloatArray, IntArray, nearest, reduce
-from zoo.registration import mismatch, turned
+from zoo.registration import FloatArray, mismatch, turned
 
 Statistics = npt.NDArray[np.void]
 HashArray = npt.NDArray[np.uint64]
+IntArray = npt.NDArray[np.int64]
 
 _SMALL = 200_000  # images up to which four bands of 16 bits keep the buckets short; three longer bands above
 _CHUNK = 1024  # pairs laid over each other at a time
@@ -89,18 +87,22 @@ def merge(groups: IntArray, pairs: IntArray, *, first: bool = False) -> IntArray
         pairs: Positions of images that belong together, ``(m, 2)``.
         first: Name each group by the position of its first image instead.
     """
-    n = len(groups)
     _, anchor, number = np.unique(groups, return_index=True, return_inverse=True)
-    rows = np.concatenate([pairs[:, 0], np.arange(n)])
-    columns = np.concatenate([pairs[:, 1], anchor[number]])
-    graph = coo_array((np.ones(len(rows), dtype=np.int8), (rows, columns)), shape=(n, n))
-    component = connected_components(graph, directed=False)[1]
-    _, where, inverse = np.unique(component, return_index=True, return_inverse=True)
+    one = np.concatenate([pairs[:, 0], np.arange(len(groups))])
+    two = np.concatenate([pairs[:, 1], anchor[number]])
+    root = np.arange(len(groups))
+    while True:  # every root takes the least root it is joined with; halving the paths bounds the rounds by log n
+        least = np.minimum(root[one], root[two])
+        joined = root.copy()
+        np.minimum.at(joined, root[one], least)
+        np.minimum.at(joined, root[two], least)
+        joined = joined[joined]
+        if np.array_equal(joined, root):
+            break
+        root = joined
     if first:
-        return np.asarray(where[inverse], dtype=np.int64)
-    rank = np.empty(len(where), dtype=np.int64)
-    rank[np.argsort(where)] = np.arange(len(where))
-    return rank[inverse]
+        return root
+    return np.asarray(np.unique(root, return_inverse=True)[1], dtype=np.int64)
 
 
 def near_hashes(hashes: HashArray, bits: int) -> IntArray:
@@ -183,6 +185,8 @@ def _crop_candidates(
     statistics: Statistics, features: npt.NDArray[np.floating], rows: IntArray, rule: CopyRule
 ) -> IntArray:
     """Pairs of near neighbours, as positions among ``rows``, whose thumbnails agree too, ``(m, 2)``."""
+    from zoo.neighbours import nearest, reduce  # noqa: PLC0415 - faiss; a run that looks for no crops does not need it
+
     found = nearest(reduce(features[rows]), rule.neighbours)
     query, rank = np.nonzero(found.index >= 0)
     pairs = np.stack([query, found.index[query, rank]], axis=1)

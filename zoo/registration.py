@@ -18,11 +18,11 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.float32]
 
 SIDE = 32  # pixels of the grey pictures
-_LEVELS = ((8, 0.75), (16, 0.8))  # exhaustive searches: pixels, and the agreement under which a pair is given up
+_LEVELS = ((8, 0.8), (16, 0.87))  # exhaustive searches: pixels, and the agreement under which a pair is given up
 _SMALLEST = 0.8  # share of the side that a crop keeps at least
 _STEPS = (0.03, 0.03, 0.015, 0.015, 0.0075, 0.0075)  # of the refinement, in shares of the side
 _MOVES = ((1, -0.5, -0.5), (-1, 0.5, 0.5), (0, 1, 0), (0, -1, 0), (0, 0, 1), (0, 0, -1))
-_HOPELESS = 4.0  # mismatch after two rounds at which refining stops
+_HOPELESS = 1.5  # mismatch after two rounds at which refining stops
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,7 +170,7 @@ def _cut(pictures: FloatArray, window: _Window) -> FloatArray:
 def _standard(pictures: FloatArray) -> FloatArray:
     """Zero mean and unit variance for each picture; a flat picture becomes zeros."""
     centred = pictures - pictures.mean(axis=(1, 2), keepdims=True)
-    spread = np.sqrt(np.einsum("mij,mij->m", centred, centred) / pictures[0].size)
+    spread = np.sqrt(np.einsum("mij,mij->m", centred, centred) / (pictures.shape[1] * pictures.shape[2]))
     scaled: FloatArray = centred / np.maximum(spread, 1e-3)[:, None, None]
     return scaled
 
