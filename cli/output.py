@@ -25,7 +25,7 @@ from zoo.progress import ProgressCallback, silent
 
 def print_json(value: Any) -> None:
     """One JSON document on stdout, UTF-8, keys in their given order."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    sys.stdout.write(json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
 def say(text: str) -> None:
