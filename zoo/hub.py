@@ -33,6 +33,8 @@ def _hub() -> Any:
     """``huggingface_hub``, told before its import to keep statistics to itself."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     import huggingface_hub  # 0.4 s that bundled models need not pay
+    import huggingface_hub.constants
+    import huggingface_hub.errors
 
     return huggingface_hub
 

@@ -13,7 +13,8 @@ from cli.options import Data, Device, Json, Offline, Seed
 def command(
     data: Data,
     predictions: Annotated[
-        Path | None, typer.Option("--predictions", help="CSV of what your model says: path,label,predicted[,prob:CLASS...].")
+        Path | None,
+        typer.Option("--predictions", help="CSV of what your model says: path,label,predicted[,prob:CLASS...]."),
     ] = None,
     target: Annotated[float | None, typer.Option("--target", help="The accuracy you need, such as 0.95.")] = None,
     got: Annotated[float | None, typer.Option("--got", help="The accuracy you get, such as 0.71.")] = None,

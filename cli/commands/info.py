@@ -22,4 +22,6 @@ def command(
         print_json(facts)
         return
     flat = {**{k: v for k, v in facts.items() if k != "preprocess"}, **facts["preprocess"]}
-    print_table(["fact", "value"], [[name, "not known" if value is None else str(value)] for name, value in flat.items()])
+    print_table(
+        ["fact", "value"], [[name, "not known" if value is None else str(value)] for name, value in flat.items()]
+    )

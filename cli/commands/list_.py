@@ -38,4 +38,6 @@ def command(
         ]
         for c in chosen
     ]
-    print_table(["name", "source", "parameters", "ImageNet", "licence", "cached"], rows, right=["parameters", "ImageNet"])
+    print_table(
+        ["name", "source", "parameters", "ImageNet", "licence", "cached"], rows, right=["parameters", "ImageNet"]
+    )

@@ -34,7 +34,9 @@ def command(
             {"path": printable(path), "classes": [{"name": name, "probability": share} for name, share in top]}
             for path, top in zip(p.paths, best, strict=True)
         ]
-        print_json({"images": pictures, "skipped": [{"path": printable(s.path), "reason": s.reason} for s in found.skipped]})
+        print_json(
+            {"images": pictures, "skipped": [{"path": printable(s.path), "reason": s.reason} for s in found.skipped]}
+        )
         return
     for s in found.skipped:
         say(f"skipped {printable(s.path)}: {s.reason}")

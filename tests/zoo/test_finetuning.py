@@ -1,0 +1,160 @@
+"""From a folder of images to a run, and on from where it stopped."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import zoo
+from zoo.errors import DataError, OptionError, RunError
+from zoo.evaluation import evaluate
+
+
+@pytest.fixture
+def images(tmp_path, monkeypatch):
+    """Two classes that differ in colour, 20 images each; the cache is the test's own."""
+    monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "cache"))
+    random = np.random.default_rng(0)
+    for name, colour in (("red", (200, 40, 40)), ("<script>alert(1)</script>".replace("/", "_"), (40, 40, 200))):
+        folder = tmp_path / "data" / name
+        folder.mkdir(parents=True)
+        for i in range(20):
+            noise = random.integers(-40, 40, (40, 40, 3))
+            pixels = np.clip(np.array(colour) + noise, 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / f"{i:02d}.png")
+    return tmp_path / "data"
+
+
+def test_a_probe_run_has_every_file_that_the_contract_names(images, tmp_path):
+    run = zoo.finetune("efficientnet_lite0", images, out=tmp_path / "run", offline=True)
+    names = {path.name for path in run.path.iterdir()}
+    assert {"config.yaml", "env.json", "data.json", "metrics.csv", "predictions-val.csv", "README.md"} <= names
+    assert {"report.html", "weights", "state", "plots", "log.txt"} <= names
+    assert run.predictions("val").scores().accuracy == 1.0
+
+
+def test_class_names_are_escaped_in_the_report(images, tmp_path):
+    run = zoo.finetune("efficientnet_lite0", images, out=tmp_path / "run", offline=True)
+    page = (run.path / "report.html").read_text()
+    assert "<script>" not in page
+    assert "&lt;script&gt;" in page
+
+
+def test_a_truncated_picture_is_skipped_with_its_reason_and_left_alone(images, tmp_path):
+    whole = (images / "red" / "00.png").read_bytes()
+    (images / "red" / "cut.png").write_bytes(whole[: len(whole) // 2])
+    run = zoo.finetune("efficientnet_lite0", images, out=tmp_path / "run", offline=True)
+    assert [s.path for s in run.dataset().skipped] == ["red/cut.png"]
+    assert (images / "red" / "cut.png").read_bytes() == whole[: len(whole) // 2]
+
+
+def test_predicting_with_the_run_agrees_with_its_stored_predictions(images, tmp_path):
+    run = zoo.finetune("efficientnet_lite0", images, out=tmp_path / "run", offline=True)
+    stored = run.predictions("val")
+    fresh = run.predict([images / path for path in stored.paths])
+    assert (fresh.predicted == stored.predicted).all()
+    assert np.abs(fresh.probabilities - stored.probabilities).max() < 0.05
+
+
+def test_the_same_seed_gives_the_same_predictions(images, tmp_path):
+    first, second = (
+        zoo.finetune("lenet", images, out=tmp_path / name, offline=True, epochs=2, seed=3).predictions("val")
+        for name in ("first", "second")
+    )
+    assert (first.probabilities == second.probabilities).all()
+
+
+def test_an_interrupted_training_goes_on_to_the_undisturbed_result(images, tmp_path):
+    whole = zoo.finetune("lenet", images, out=tmp_path / "whole", offline=True, epochs=4)
+
+    def stop(stage, done, total):
+        if stage == "train" and done == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        zoo.finetune("lenet", images, out=tmp_path / "parts", offline=True, epochs=4, progress=stop)
+    resumed = zoo.resume(tmp_path / "parts", offline=True)
+    assert (resumed.path / "predictions-val.csv").read_bytes() == (whole.path / "predictions-val.csv").read_bytes()
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_at_any_moment_ends_as_if_undisturbed(images, tmp_path):
+    whole = zoo.finetune("lenet", images, out=tmp_path / "whole", offline=True, epochs=30, patience=30)
+    target = tmp_path / "killed"
+    script = (
+        "import sys, zoo\n"
+        f"arguments = dict(offline=True, say=lambda line: print(line, flush=True))\n"
+        f"if sys.argv[1] == 'new': zoo.finetune('lenet', {str(images)!r}, out={str(target)!r}, epochs=30,"
+        " patience=30, **arguments)\n"
+        f"else: zoo.resume({str(target)!r}, **arguments)\n"
+    )
+    random = np.random.default_rng(1)
+    for _ in range(6):
+        verb = "resume" if (target / "config.yaml").exists() else "new"
+        process = subprocess.Popen([sys.executable, "-c", script, verb], stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("fine-tuning"):
+                break
+        time.sleep(float(random.uniform(0, 0.5)))
+        process.kill()
+        process.stdout.close()
+        process.wait()
+    resumed = zoo.resume(target, offline=True)
+    assert (resumed.path / "predictions-val.csv").read_bytes() == (whole.path / "predictions-val.csv").read_bytes()
+
+
+def test_more_epochs_go_on_from_a_finished_run(images, tmp_path):
+    zoo.finetune("lenet", images, out=tmp_path / "run", offline=True, epochs=2)
+    run = zoo.resume(tmp_path / "run", epochs=3, offline=True)
+    assert run.config.settings.epochs == 3
+    assert run.finished
+
+
+def test_a_new_labelled_folder_can_be_evaluated(images, tmp_path):
+    run = zoo.finetune("efficientnet_lite0", images, out=tmp_path / "run", offline=True)
+    assert evaluate(run, images, offline=True).predictions.scores().count == 40
+
+
+def test_a_folder_that_is_not_empty_is_refused(images, tmp_path):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine.txt").write_text("mine")
+    with pytest.raises(OptionError, match="not empty"):
+        zoo.finetune("efficientnet_lite0", images, out=tmp_path / "full", offline=True)
+    assert [p.name for p in (tmp_path / "full").iterdir()] == ["mine.txt"]
+
+
+def test_runs_are_numbered(images, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = [zoo.finetune("efficientnet_lite0", images, offline=True).path.name for _ in range(2)]
+    assert names == ["efficientnet_lite0-data-001", "efficientnet_lite0-data-002"]
+    assert (tmp_path / "runs" / "latest").resolve().name == names[1]
+
+
+@pytest.mark.parametrize("setting", [{"epochs": -1}, {"epochz": 1}, {"learning_rate": "fast"}, {"val_fraction": 2}])
+def test_a_wrong_setting_is_refused(images, setting):
+    with pytest.raises(OptionError):
+        zoo.finetune("lenet", images, **setting)
+
+
+def test_a_damaged_or_newer_run_folder_is_told_apart(images, tmp_path):
+    run = zoo.finetune("efficientnet_lite0", images, out=tmp_path / "run", offline=True)
+    text = (run.path / "config.yaml").read_text()
+    (run.path / "config.yaml").write_text(text.replace("schema: 1", "schema: 99"))
+    with pytest.raises(RunError, match="newer"):
+        zoo.Run.open(run.path)
+    (run.path / "config.yaml").write_text("{")
+    with pytest.raises(RunError, match="damaged"):
+        zoo.Run.open(run.path)
+
+
+def test_one_class_is_an_error_that_says_what_to_do(images):
+    for path in (images / "red").iterdir():
+        path.unlink()
+    with pytest.raises(DataError):
+        zoo.finetune("efficientnet_lite0", images, offline=True)
