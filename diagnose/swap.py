@@ -1,0 +1,232 @@
+"""Component swap: which replaced part wins accuracy back. The arbiter of every probe.
+
+From the person's algorithm one part at a time is replaced by the known-good recipe's, or changed (learning rate x 10,
+augmentation off); what wins at least max(3 sigma over seeds, 2 points) is a cause. Faults seen directly are all mended
+together first, and then put back one at a time: two faults can hide each other's cost. After a cause is removed the
+rest is looked at again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from diagnose.algorithm_context import REFERENCE, AlgorithmContext, combine, significant
+from diagnose.check import ALGORITHM_CHECKS
+from diagnose.findings import CheckFailure, Evidence, Finding, Kind, Outcome, Side
+from diagnose.probe import Certainty, Observation, Probe, describe, judge
+from diagnose.sandbox.measurements import Mishap, RunFacts, Variant
+
+#: What is tried where nothing was seen: the most frequent causes first, the dearest last.
+GENERIC = (
+    "learning-rate",
+    "normalisation",
+    "optimizer",
+    "schedule",
+    "augmentation",
+    "regularisation",
+    "wrong-loss",
+    "loader-order",
+    "too-few-epochs",
+    "frozen-parameters",
+    "gradient-flow",
+    "overfitting",
+    "capacity",
+)
+_ROUNDS = 3
+Train = Callable[[Variant, int], RunFacts | Mishap | None]
+
+
+class Swaps:
+    """Chooses the trainings that tell most, and keeps what they showed.
+
+    Args:
+        context: What is known so far.
+        train: Trains a variant with a seed; ``None`` where the budget does not allow it.
+        settings: Thresholds by probe name; absent ones use their defaults.
+    """
+
+    def __init__(self, context: AlgorithmContext, train: Train) -> None:
+        self.context = context
+        self._train = train
+        self.probes: tuple[Probe, ...] = tuple(
+            probe for kind in ALGORITHM_CHECKS.values() if isinstance(probe := kind(), Probe)
+        )
+        self.settled: dict[str, Finding] = {}
+        self.failures: list[CheckFailure] = []
+
+    def measure(self, variant: Variant, seed: int = 0) -> bool:
+        """Make sure that a training is among the context's runs; false where it cannot be."""
+        if any(r.variant == variant and r.seed == seed and r.data == "theirs" for r in self.context.runs):
+            return True
+        result = self._train(variant, seed)
+        if isinstance(result, RunFacts):
+            self.context = replace(self.context, runs=(*self.context.runs, result))
+            return True
+        if isinstance(result, Mishap) and variant == Variant():
+            self.context = replace(self.context, mishaps=(*self.context.mishaps, result))
+        return False
+
+    def observations(self) -> list[tuple[Probe, Observation]]:
+        """What every probe sees now, surest first, then in the order of :data:`GENERIC`."""
+        seen = [(probe, o) for probe in self.probes for o in self._observe(probe)]
+        return sorted(seen, key=lambda pair: (-pair[1].certainty, _rank(pair[1].cause)))
+
+    def _observe(self, probe: Probe) -> list[Observation]:
+        try:
+            return probe.observe(self.context)
+        except (ArithmeticError, ValueError, IndexError, KeyError) as error:
+            # A number that no probe was written for must not take the others' findings away.
+            failure = CheckFailure(check=probe.name, error=f"{type(error).__name__}: {error}")
+            if failure not in self.failures:
+                self.failures.append(failure)
+            return []
+
+    def run(self) -> list[Finding]:
+        """Everything: baselines, sure faults, hints, the generic swaps. Findings, most likely cause first."""
+        self.measure(REFERENCE)
+        self.measure(Variant())
+        if self._borderline():
+            self.measure(REFERENCE, seed=1)
+            self.measure(Variant(), seed=1)
+        self._mend_sure()
+        for _ in range(_ROUNDS):
+            if not self.context.under or not self._next_cause():
+                break
+        return self._findings()
+
+    def _borderline(self) -> bool:
+        """Whether a second seed may change the answer."""
+        gap = self.context.gap()
+        return gap is not None and 0.5 * self.context.threshold < gap.value < 3 * self.context.threshold
+
+    def _mend_sure(self) -> None:
+        """Mend all faults that were seen for sure at once, then put each back alone: that is its cost."""
+        sure = [(p, o) for p, o in self.observations() if o.certainty is Certainty.SURE and o.changes]
+        sure = [(p, o) for p, o in sure if o.points is None]
+        if not sure:
+            return
+        mended = _united([o.changes[0] for _, o in sure])
+        if not self.measure(mended):
+            return
+        for probe, seen in sure:
+            others = _united([o.changes[0] for _, o in sure if o is not seen and o.changes[0] != seen.changes[0]])
+            if self.measure(others):
+                cost = self.context.difference(others, mended)
+                words = Evidence(
+                    statistic=f"accuracy won: {describe(seen.changes[0])}",
+                    value=cost.value if cost is not None else 0.0,
+                    interval=cost.interval if cost is not None else None,
+                    reference=self.context.threshold,
+                    kind=Kind.INTERVENTION,
+                )
+                self._settle(probe, replace(seen, points=cost, evidence=(*seen.evidence, words)))
+        gain = self.context.difference(Variant(), mended)
+        if gain is not None and gain.value > -self.context.threshold:
+            self.context = replace(self.context, base=mended)
+
+    def _next_cause(self) -> bool:
+        """Try hints, then generic swaps, until one is a cause; mend the best. False where none is."""
+        seen = [(p, o) for p, o in self.observations() if o.changes and o.points is None]
+        hints = [pair for pair in seen if pair[1].certainty is not Certainty.NONE]
+        generic = [pair for pair in seen if pair[1].certainty is Certainty.NONE]
+        for group in (hints, generic):
+            best = self._try(group, until_closed=group is generic)
+            if best is not None:
+                probe, observation, change = best
+                self._settle(probe, observation)
+                self.context = replace(self.context, base=combine(self.context.base, change))
+                return True
+        return False
+
+    def _try(
+        self, group: list[tuple[Probe, Observation]], *, until_closed: bool
+    ) -> tuple[Probe, Observation, Variant] | None:
+        """Measure the group's changes; the one that wins most, if it is a cause.
+
+        Where ``until_closed`` the search ends with the first change that brings the algorithm level with the recipe.
+        """
+        best: tuple[Probe, Observation, Variant] | None = None
+        highest = 0.0
+        for probe, observation in group:
+            for change in observation.changes:
+                if not self.measure(self.context.combined(change)):
+                    continue
+                gain = self.context.gain(change)
+                if gain is None or gain.value <= highest or not significant(gain, self.context.threshold):
+                    continue
+                best, highest = (probe, observation, change), gain.value
+                if until_closed and self._closes(change):
+                    return best
+        return best
+
+    def _closes(self, change: Variant) -> bool:
+        rest = self.context.difference(self.context.combined(change), REFERENCE)
+        return rest is not None and not significant(rest, self.context.threshold)
+
+    def _settle(self, probe: Probe, observation: Observation) -> None:
+        """Keep the finding as it is judged now, before the cause is mended."""
+        current = next((o for o in self._observe(probe) if o.cause == observation.cause), observation)
+        if observation.points is not None:
+            current = observation
+        self.settled.setdefault(observation.cause, judge(self.context, probe.name, current))
+
+    def _findings(self) -> list[Finding]:
+        found = dict(self.settled)
+        for probe, observation in self.observations():
+            finding = judge(self.context, probe.name, observation)
+            # A hint that a settled cause explains is not a second cause: only what was mended in its turn is.
+            if observation.certainty is not Certainty.SURE and observation.points is None and self.settled:
+                finding = replace(finding, outcome=Outcome.PASS, message="", remedy="", points=None)
+            found.setdefault(finding.cause, finding)
+        if self.context.under and not any(f.outcome is Outcome.FAIL for f in found.values()):
+            found["unexplained-gap"] = self._unexplained()
+        sure = {o.cause for _, o in self.observations() if o.certainty is Certainty.SURE}
+        return sorted(found.values(), key=lambda f: _importance(f, seen=f.cause in sure))
+
+    def _unexplained(self) -> Finding:
+        gap = self.context.gap()
+        tried = [describe(r.variant) for r in self.context.runs if r.variant not in (REFERENCE, Variant())]
+        return Finding(
+            check="swap",
+            cause="unexplained-gap",
+            side=Side.ALGORITHM,
+            outcome=Outcome.FAIL,
+            message="The algorithm stays under the known-good recipe, and no single replaced part wins it back"
+            + (f" (tried: {', '.join(dict.fromkeys(tried))})." if tried else "."),
+            remedy="Start from the known-good recipe (zoo finetune) and put in one part of yours at a time; or a larger --budget.",
+            points=gap,
+        )
+
+
+def _united(changes: list[Variant]) -> Variant:
+    united = Variant()
+    for change in changes:
+        united = combine(united, change)
+    return united
+
+
+def _rank(cause: str) -> int:
+    return GENERIC.index(cause) if cause in GENERIC else -1
+
+
+_OUTCOMES = (Outcome.FAIL, Outcome.REVIEW, Outcome.PASS, Outcome.NOT_APPLICABLE)
+
+
+def _importance(finding: Finding, *, seen: bool) -> tuple[int, bool, float]:
+    """Causes before remarks; those seen directly before those inferred; then by points."""
+    points = finding.points.value if finding.points is not None else 0.0
+    return _OUTCOMES.index(finding.outcome), not seen, -points
+
+
+class Budget:
+    """Time that is left for experiments."""
+
+    def __init__(self, seconds: float) -> None:
+        self._end = time.monotonic() + seconds
+
+    @property
+    def left(self) -> float:
+        """Seconds that are left; never under 0."""
+        return max(0.0, self._end - time.monotonic())
