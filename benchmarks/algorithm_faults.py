@@ -135,7 +135,9 @@ def folder(path: Path, size: int, train: int, validation: int) -> Pictures:
     return _split(images, [classes.index(files[i].parent.name) for i in order], classes, train, validation)
 
 
-def _split(images: list[Image.Image], labels: list[int], classes: tuple[str, ...], train: int, validation: int) -> Pictures:
+def _split(
+    images: list[Image.Image], labels: list[int], classes: tuple[str, ...], train: int, validation: int
+) -> Pictures:
     rank = sorted(range(train), key=lambda i: labels[i])  # an image folder comes ordered by class
     held = range(train, train + validation)
     return Pictures(
@@ -187,7 +189,9 @@ def run(data: str, size: int, out: Path, budget: float, pairs: int, only: str) -
             "expected": causes,
             "fail": [f.cause for f in seen.findings if f.outcome is Outcome.FAIL],
             "review": [f.cause for f in seen.findings if f.outcome is Outcome.REVIEW],
-            "points": [round(f.points.value, 3) if f.points else None for f in seen.findings if f.outcome is Outcome.FAIL],
+            "points": [
+                round(f.points.value, 3) if f.points else None for f in seen.findings if f.outcome is Outcome.FAIL
+            ],
             "theirs": theirs,
             "known_good": good,
             "controls": {c.name: round(c.accuracy.value, 3) for c in seen.controls},
@@ -217,7 +221,9 @@ def summarise(rows: list[dict]) -> None:
         cheap = [r for r in faults if r not in costly]
         _rates("costly faults", costly)
         named = [r for r in cheap if _hit(r["expected"][0], r["fail"] + r["review"])]
-        print(f"  cheap faults {len(cheap)}: named at all {len(named)}; not {[r['case'] for r in cheap if r not in named]}")
+        print(
+            f"  cheap faults {len(cheap)}: named at all {len(named)}; not {[r['case'] for r in cheap if r not in named]}"
+        )
         pairs = [r for r in mine if r["kind"] == "pair"]
         both = [r for r in pairs if all(_hit(e, r["fail"][:3]) for e in r["expected"])]
         anywhere = [r for r in pairs if all(_hit(e, r["fail"] + r["review"]) for e in r["expected"])]

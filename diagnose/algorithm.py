@@ -12,8 +12,8 @@ from diagnose.algorithm_context import REFERENCE, AlgorithmContext
 from diagnose.findings import CheckFailure, Control, Estimate, Finding, NotTested
 from diagnose.probe import describe
 from diagnose.sandbox.measurements import (
-    LoaderFacts,
     Loaded,
+    LoaderFacts,
     LossFacts,
     Mishap,
     ModelFacts,
@@ -157,8 +157,13 @@ class _Examiner:
         if self._budget.left <= 0:
             return None
         seconds = min(self._options.experiment_seconds, self._budget.left)
-        sizes = {"train": self._train_size, "validation": self._validation_size}
-        request = Request(experiment=experiment, seconds=seconds, seed=self._options.seed, **sizes)
+        request = Request(
+            experiment=experiment,
+            seconds=seconds,
+            seed=self._options.seed,
+            train=self._train_size,
+            validation=self._validation_size,
+        )
         return self._sandbox.ask(request, record)
 
     def _choose_sizes(self, loaded: Loaded, seconds: float) -> None:

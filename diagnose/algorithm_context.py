@@ -10,8 +10,8 @@ import numpy as np
 
 from diagnose.findings import Estimate
 from diagnose.sandbox.measurements import (
-    LoaderFacts,
     Loaded,
+    LoaderFacts,
     LossFacts,
     Mishap,
     ModelFacts,

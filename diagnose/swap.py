@@ -44,7 +44,6 @@ class Swaps:
     Args:
         context: What is known so far.
         train: Trains a variant with a seed; ``None`` where the budget does not allow it.
-        settings: Thresholds by probe name; absent ones use their defaults.
     """
 
     def __init__(self, context: AlgorithmContext, train: Train) -> None:
@@ -195,7 +194,7 @@ class Swaps:
             outcome=Outcome.FAIL,
             message="The algorithm stays under the known-good recipe, and no single replaced part wins it back"
             + (f" (tried: {', '.join(dict.fromkeys(tried))})." if tried else "."),
-            remedy="Start from the known-good recipe (zoo finetune) and put in one part of yours at a time; or a larger --budget.",
+            remedy="Start from the known-good recipe (zoo finetune), put in your parts one by one.",
             points=gap,
         )
 

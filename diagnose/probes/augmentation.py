@@ -16,13 +16,14 @@ from diagnose.sandbox.measurements import Variant
 class Augmentation(Probe):
     """Does augmentation leave the picture, and its label, as they are?
 
-    What it does: Correlates each augmented picture with its plain self at 8 x 8; sees whether two loader workers draw the
-    same augmentations; and trains with the evaluation transform instead.
+    What it does: Correlates each augmented picture with its plain self at 8 x 8; sees whether two loader workers
+    draw the same augmentations; and trains with the evaluation transform instead.
 
-    Why it is bad: Crops that miss the object, flips that turn one class into another, or colours beyond recognition teach
-    wrong labels. Workers that share one random state halve the variety.
+    Why it is bad: Crops that miss the object, flips that turn one class into another, or colours beyond recognition
+    teach wrong labels. Workers that share one random state halve the variety.
 
-    Known problems: Strong augmentation pays off late: in a short training it may cost accuracy that a long one wins back.
+    Known problems: Strong augmentation pays off late: in a short training it may cost accuracy that a long one wins
+    back.
 
     Remedy: Start from a mild crop (scale 0.6 to 1) and a flip where mirror images keep their label; add one at a time.
 

@@ -18,11 +18,11 @@ class CheckpointLoading(Probe):
 
     What it does: Watches ``load_state_dict`` while the model is built and counts the tensors that found their place.
 
-    Why it is bad: ``strict=False`` ignores names that do not match ("module.", "backbone."): the weights stay random, and
-    nothing says so.
+    Why it is bad: ``strict=False`` ignores names that do not match ("module.", "backbone."): the weights stay
+    random, and nothing says so.
 
-    Known problems: A checkpoint for a part of a large model matches few of the whole's tensors: what counts is the share of
-    the *checkpoint* that was used.
+    Known problems: A checkpoint for a part of a large model matches few of the whole's tensors: what counts is the
+    share of the *checkpoint* that was used.
 
     Remedy: Strip the prefix from the names, and look at what ``load_state_dict`` returns.
 

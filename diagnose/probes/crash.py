@@ -32,12 +32,14 @@ _REMEDIES = {
 class Crash(Probe):
     """Does the code run to its end?
 
-    What it does: Collects what stopped the experiments: exceptions, no answer in time, ``exit()``, no memory, an output that
-    is not a tensor where the default step needs one, a loss that is not a number from the first step on.
+    What it does: Collects what stopped the experiments: exceptions, no answer in time, ``exit()``, no memory, an
+    output that is not a tensor where the default step needs one, a loss that is not a number from the first step
+    on.
 
     Why it is bad: Nothing was trained.
 
-    Known problems: A time limit that suits a small experiment can be too short on a busy machine; the limit is in the message.
+    Known problems: A time limit that suits a small experiment can be too short on a busy machine; the limit is in
+    the message.
 
     Remedy: The line that did it is named.
 

@@ -18,11 +18,11 @@ class Evaluation(Probe):
 
     What it does: Scores the very same weights on the very same pictures, and compares.
 
-    Why it is bad: A mean of batch means, a forgotten last batch, an argmax over the wrong dimension or a division by the
-    wrong count report a figure that the model does not have; work is then spent on the wrong half.
+    Why it is bad: A mean of batch means, a forgotten last batch, an argmax over the wrong dimension or a division
+    by the wrong count report a figure that the model does not have; work is then spent on the wrong half.
 
-    Known problems: Scoring in training mode also gives another figure; that is ``eval-mode`` and is not counted again. A
-    score in per cent is understood.
+    Known problems: Scoring in training mode also gives another figure; that is ``eval-mode`` and is not counted
+    again. A score in per cent is understood.
 
     Remedy: Count right answers and pictures over all batches, and divide once.
 
@@ -50,7 +50,7 @@ class Evaluation(Probe):
             Observation(
                 cause="evaluation",
                 certainty=Certainty.SURE if seen else Certainty.NONE,
-                message=f"evaluate returned {run.score:.4g}; the same weights are right on {run.accuracy:.4g} of the pictures.",
+                message=f"evaluate returned {run.score:.4g}; the same weights are right on {run.accuracy:.4g}.",
                 remedy="Sum right answers and pictures over all batches in evaluate, and divide once.",
                 evidence=(
                     Evidence(

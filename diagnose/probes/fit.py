@@ -16,8 +16,8 @@ from diagnose.sandbox.measurements import RunFacts, Variant
 class Fit(Probe):
     """Does the network fit the training pictures, and what it learned the others?
 
-    What it does: Compares training and validation accuracy, sees whether one batch can be learnt by heart, and trains the
-    known-good model in the place of theirs.
+    What it does: Compares training and validation accuracy, sees whether one batch can be learnt by heart, and
+    trains the known-good model in the place of theirs.
 
     Why it is bad: A network that cannot even fit its training pictures is too small (or something hinders it); one that
     fits them and fails on others has too much freedom for so few pictures, or no pretrained features.
@@ -25,10 +25,11 @@ class Fit(Probe):
     Known problems: Everything else that goes wrong also shows as a bad fit: these causes count only where replacing the
     model wins accuracy, and are named after those that are seen directly.
 
-    Remedy: A pretrained backbone (``zoo finetune``); for capacity wider layers; for overfitting augmentation, weight decay.
+    Remedy: A pretrained backbone (``zoo finetune``); for capacity wider layers; for overfitting augmentation,
+    weight decay.
 
-    References: Goodfellow et al., Deep Learning (2016), section 5.2; Kornblith et al., Do Better ImageNet Models Transfer
-    Better? (arXiv:1805.08974).
+    References: Goodfellow et al., Deep Learning (2016), section 5.2; Kornblith et al., Do Better ImageNet Models
+    Transfer Better? (arXiv:1805.08974).
 
     Attributes:
         fitted: Training accuracy from which on a network fits its training pictures.
@@ -55,8 +56,8 @@ class Fit(Probe):
         return Observation(
             cause="overfitting",
             certainty=Certainty.NONE,
-            message=f"{run.train_accuracy:.1%} on training pictures, {run.accuracy:.1%} on others; the known-good model does "
-            "better on the same pictures.",
+            message=f"{run.train_accuracy:.1%} on training pictures, {run.accuracy:.1%} on others; known-good "
+            "does better on the same pictures.",
             remedy="Start from pretrained weights (zoo finetune), freeze most of them, or augment and stop earlier.",
             evidence=(Evidence(statistic="training less validation", value=gap, reference=self.most_gap),),
             changes=(Variant(reference=("model",)),) if seen else (),
@@ -67,7 +68,7 @@ class Fit(Probe):
         return Observation(
             cause="capacity",
             certainty=Certainty.NONE,
-            message=f"{run.train_accuracy:.1%} even on training pictures: the model ({parameters:,} weights) is too weak here.",
+            message=f"{run.train_accuracy:.1%} even on training pictures: {parameters:,} weights are too few here.",
             remedy="A wider or pretrained network; zoo list shows some.",
             evidence=(Evidence(statistic="training accuracy", value=run.train_accuracy, reference=self.fitted),),
             changes=(Variant(reference=("model",)),) if seen else (),

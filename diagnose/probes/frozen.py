@@ -16,16 +16,17 @@ from diagnose.sandbox.measurements import ModelFacts, Variant
 class FrozenParameters(Probe):
     """Are all the parameters that should learn in the optimizer, and do they move?
 
-    What it does: Compares the model's parameters with the optimizer's, and sees which tensors an update moves. A head that
-    does not train is a fault always; weights that were never trained and never will be are one too.
+    What it does: Compares the model's parameters with the optimizer's, and sees which tensors an update moves. A
+    head that does not train is a fault always; weights that were never trained and never will be are one too.
 
     Why it is bad: A frozen random layer throws away what the picture shows; a frozen random head caps the accuracy.
 
-    Known problems: A pretrained backbone is often frozen on purpose; it is only a cause where training it wins accuracy on
-    the person's data. Whether weights are pretrained is known from the ``load_state_dict`` calls while the model is built.
+    Known problems: A pretrained backbone is often frozen on purpose; it is only a cause where training it wins
+    accuracy on the person's data. Whether weights are pretrained is known from the ``load_state_dict`` calls while
+    the model is built.
 
-    Remedy: ``optimizer = SGD(model.parameters(), ...)`` after the model is complete; no ``requires_grad = False`` on new
-    layers.
+    Remedy: ``optimizer = SGD(model.parameters(), ...)`` after the model is complete; no ``requires_grad = False``
+    on new layers.
 
     References: Humbatova et al., Taxonomy of Real Faults in Deep Learning Systems (ICSE 2020).
 

@@ -16,13 +16,14 @@ from diagnose.sandbox.measurements import Variant
 class LoaderOrder(Probe):
     """Does the loader bring every picture, under its own label, in random order?
 
-    What it does: Gives their loader numbered items instead of pictures, ordered by class as an image folder is, and reads
-    two epochs: does each number come with its label, in another order each time, and do all of them come? The mix of
-    classes in a batch is compared with that of random batches.
+    What it does: Gives their loader numbered items instead of pictures, ordered by class as an image folder is, and
+    reads two epochs: does each number come with its label, in another order each time, and do all of them come? The
+    mix of classes in a batch is compared with that of random batches.
 
     Why it is bad: Batches of one class at a time make a network forget the others; a shifted label teaches nonsense.
 
-    Known problems: Needs ``build_loader``; a loader that changes the values of the items beyond recognition is not judged.
+    Known problems: Needs ``build_loader``; a loader that changes the values of the items beyond recognition is not
+    judged.
 
     Remedy: ``DataLoader(dataset, shuffle=True)``; never sort or shuffle pictures without their labels.
 

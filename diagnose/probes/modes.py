@@ -20,16 +20,19 @@ class Modes(Probe):
     ``evaluate``; scores the final model with batch-norm statistics estimated anew on training pictures; compares two
     evaluation passes on one batch.
 
-    Why it is bad: In evaluation mode dropout and batch-norm do not train; in training mode scores depend on the batch, on
-    chance, and leak into the statistics. Statistics from tiny batches or a frozen momentum do not fit the weights.
+    Why it is bad: In evaluation mode dropout and batch-norm do not train; in training mode scores depend on the
+    batch, on chance, and leak into the statistics. Statistics from tiny batches or a frozen momentum do not fit the
+    weights.
 
-    Known problems: A model without dropout and batch-norm has no modes. Batch-norm kept in evaluation mode under a model
-    that is in training mode is a choice, and silent; so is a whole pretrained model in evaluation mode when only its head
-    trains.
+    Known problems: A model without dropout and batch-norm has no modes. Batch-norm kept in evaluation mode under a
+    model that is in training mode is a choice, and silent; so is a whole pretrained model in evaluation mode when
+    only its head trains.
 
-    Remedy: ``model.train()`` in the training step, ``model.eval()`` before scoring; batches of at least 8 for batch-norm.
+    Remedy: ``model.train()`` in the training step, ``model.eval()`` before scoring; batches of at least 8 for
+    batch-norm.
 
-    References: Ioffe and Szegedy (arXiv:1502.03167); Wu and Johnson, Rethinking "Batch" in BatchNorm (arXiv:2105.07576).
+    References: Ioffe and Szegedy (arXiv:1502.03167); Wu and Johnson, Rethinking "Batch" in BatchNorm
+    (arXiv:2105.07576).
 
     Attributes:
         least_training: Smallest share of steps in training mode.
@@ -117,7 +120,7 @@ class Modes(Probe):
             cause="batchnorm-statistics",
             certainty=Certainty.SURE if sure else Certainty.HINT if untracked else Certainty.NONE,
             message=message,
-            remedy="Larger batches (or GroupNorm), momentum 0.1, track_running_stats=True, and train mode when training.",
+            remedy="Larger batches (or GroupNorm), momentum 0.1, track_running_stats=True, train mode when training.",
             evidence=(
                 Evidence(
                     statistic="accuracy won by new statistics",

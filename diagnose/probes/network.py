@@ -22,20 +22,22 @@ class Network(Probe):
     matrices whose entries are all equal; compares the first loss with ln C, which is what a network that knows nothing
     should have; compares the gradients of the first and the last layers; looks for rectifiers that are 0 everywhere.
 
-    Why it is bad: Layers without a non-linearity are one linear layer. Equal weights stay equal. Weights drawn too large or
-    too small make the gradient vanish or explode.
+    Why it is bad: Layers without a non-linearity are one linear layer. Equal weights stay equal. Weights drawn too
+    large or too small make the gradient vanish or explode.
 
     Known problems: A zero last layer, zero residual gains and pretrained weights are legitimate and not looked at. One
     missing rectifier among many is not seen.
 
-    Remedy: A non-linearity after every hidden layer; the layers' default initialisation, or He's for deep plain networks.
+    Remedy: A non-linearity after every hidden layer; the layers' default initialisation, or He's for deep plain
+    networks.
 
     References: Glorot and Bengio (AISTATS 2010); He et al. (ICCV 2015, arXiv:1502.01852).
 
     Attributes:
         least_activations: Non-linear operations for each layer with weights; a ViT has 0.5, a bottleneck ResNet 0.75.
         most_loss: Largest first loss, as a multiple of ln C.
-        least_flow: Smallest ratio of the first layers' relative gradient to that of the last; its inverse is the largest.
+        least_flow: Smallest ratio of the first layers' relative gradient to that of the last; its inverse is the
+            largest.
         most_dead: Largest share of dead channels in a layer.
         flat_loss: Cross-entropy, as a share of ln C, above which one batch was not learnt by heart.
     """
@@ -114,7 +116,7 @@ class Network(Probe):
             cause="gradient-flow",
             certainty=Certainty.SURE if broken or (dead and lopsided) else Certainty.HINT if seen else Certainty.NONE,
             message=message,
-            remedy="Use ReLU with batch-norm or residual connections, and default initialisation; no sigmoid in deep nets.",
+            remedy="ReLU with batch-norm or residual connections, and default initialisation; no deep sigmoids.",
             evidence=(
                 Evidence(statistic="first over last gradient", value=flow, reference=self.least_flow),
                 Evidence(statistic="dead channels", value=model.dead, reference=self.most_dead),

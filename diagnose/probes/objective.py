@@ -17,15 +17,16 @@ from diagnose.sandbox.measurements import LossFacts, Variant
 class Objective(Probe):
     """Does a smaller loss mean a better answer?
 
-    What it does: Drives the training step with a stand-in model that returns chosen outputs: the right answer with growing
-    confidence, no answer, the wrong one. The loss must fall to near zero at the right answer, be larger at the wrong
-    one, and its gradient must raise the true class most. Softmax before cross-entropy shows as a loss that cannot fall
-    under ln(1 + (C-1)/e) and no longer moves with confidence.
+    What it does: Drives the training step with a stand-in model that returns chosen outputs: the right answer with
+    growing confidence, no answer, the wrong one. The loss must fall to near zero at the right answer, be larger at
+    the wrong one, and its gradient must raise the true class most. Softmax before cross-entropy shows as a loss
+    that cannot fall under ln(1 + (C-1)/e) and no longer moves with confidence.
 
-    Why it is bad: Softmax twice flattens the gradient; a flipped sign or wrong label format learns the opposite or nothing.
+    Why it is bad: Softmax twice flattens the gradient; a flipped sign or wrong label format learns the opposite or
+    nothing.
 
-    Known problems: Where the step looks inside the model the loss function alone is probed. Mixup and label smoothing are
-    legitimate: the true class is still the one most raised, and the loss still moves with confidence.
+    Known problems: Where the step looks inside the model the loss function alone is probed. Mixup and label
+    smoothing are legitimate: the true class is still the one most raised, and the loss still moves with confidence.
 
     Remedy: Raw logits into ``CrossEntropyLoss``; integer labels from 0; no minus sign.
 
@@ -123,7 +124,7 @@ class Objective(Probe):
             Observation(
                 cause="label-map",
                 certainty=Certainty.SURE if by_gradient or by_lift else Certainty.NONE,
-                message=f"The labels mean other classes in training than in validation: exchanging them wins {lift:.1%}.",
+                message=f"Labels mean other classes in training than in validation: exchanging them wins {lift:.1%}.",
                 remedy="Build one class-to-index map and use it for training and validation alike.",
                 evidence=tuple(evidence),
                 points=points,

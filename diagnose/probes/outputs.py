@@ -16,13 +16,14 @@ from diagnose.sandbox.measurements import ModelFacts, Variant
 class Outputs(Probe):
     """Has the output one score a class, and does a picture's answer depend on that picture only?
 
-    What it does: Looks at the output's shape, and exchanges half of a batch in evaluation mode: the other half's answers
-    must not change.
+    What it does: Looks at the output's shape, and exchanges half of a batch in evaluation mode: the other half's
+    answers must not change.
 
-    Why it is bad: With too few scores the loss fails or some classes can never be predicted. A softmax over the batch, or a
-    reshape that moves pictures into one another's rows, makes answers depend on the company they keep.
+    Why it is bad: With too few scores the loss fails or some classes can never be predicted. A softmax over the
+    batch, or a reshape that moves pictures into one another's rows, makes answers depend on the company they keep.
 
-    Known problems: Batch-norm that keeps no running statistics also mixes; that is reported as ``batchnorm-statistics``.
+    Known problems: Batch-norm that keeps no running statistics also mixes; that is reported as ``batchnorm-
+    statistics``.
 
     Remedy: ``nn.Linear(features, num_classes)``; ``softmax(dim=1)``; ``flatten(1)``.
 
@@ -63,7 +64,7 @@ class Outputs(Probe):
         return Observation(
             cause="mixed-examples",
             certainty=Certainty.SURE if mixing else Certainty.NONE,
-            message=f"A picture's answer changes by {model.mixing:.2g} spreads when the rest of its batch is exchanged.",
+            message=f"A picture's answer changes by {model.mixing:.2g} spreads when the rest of its batch does.",
             remedy="Keep dimension 0 for pictures: softmax(dim=1), flatten(1), no mean over the batch.",
             evidence=(Evidence(statistic="change by neighbours", value=model.mixing, reference=self.most_mixing),),
             changes=(Variant(reference=("model",)),) if mixing else (),

@@ -19,15 +19,15 @@ MATCHED = Variant(reference=("transform",))
 class Pixels(Probe):
     """Do the pixels arrive as the network needs them, and alike in training and evaluation?
 
-    What it does: Sends black, white, red, green and blue pictures through both transforms and through the model up to its
-    first layer with weights. That gives the mean and deviation that are really subtracted and divided by, wherever it
-    happens, and the order of the channels. Pretrained weights are compared with their own configuration; others with a
-    range in which networks train well. Then it trains with a matching transform.
+    What it does: Sends black, white, red, green and blue pictures through both transforms and through the model up
+    to its first layer with weights. That gives the mean and deviation that are really subtracted and divided by,
+    wherever it happens, and the order of the channels. Pretrained weights are compared with their own
+    configuration; others with a range in which networks train well. Then it trains with a matching transform.
 
     Why it is bad: Pretrained filters expect their scale; raw or twice-normalised pixels saturate or starve a network.
 
-    Known problems: Without pretrained weights an exchanged order of channels costs nothing. A wrong mean often costs little
-    once the network is fine-tuned: then it is a remark.
+    Known problems: Without pretrained weights an exchanged order of channels costs nothing. A wrong mean often
+    costs little once the network is fine-tuned: then it is a remark.
 
     Remedy: The weights' own mean and deviation, once; RGB; the same resize and normalisation in both transforms.
 
@@ -126,9 +126,8 @@ class Pixels(Probe):
         odd = ratio > self.most_ratio or shift > 0.25 or exchanged
         message = f"A black-to-white step is {ratio:.3g} times as large in one transform as in the other."
         if exchanged:
-            message = (
-                f"Channels are {_names(transform.train_channels)} in training, {_names(transform.eval_channels)} after."
-            )
+            train, after = _names(transform.train_channels), _names(transform.eval_channels)
+            message = f"Channels are {train} in training, {after} in evaluation."
         elif transform.random_eval:
             message = "The evaluation transform is random: two passes over a picture differ."
         return Observation(

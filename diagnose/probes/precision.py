@@ -16,13 +16,13 @@ from diagnose.sandbox.measurements import StepFacts, Variant
 class Precision(Probe):
     """Does the gradient arrive whole?
 
-    What it does: Compares the share of exact zeros in the gradient with that in float32, and the gradient's length at the
-    update with that after backward; trains in float32, and without clipping.
+    What it does: Compares the share of exact zeros in the gradient with that in float32, and the gradient's length
+    at the update with that after backward; trains in float32, and without clipping.
 
     Why it is bad: float16 turns gradients under 6e-8 into zero; clipping to a tiny norm makes the learning rate tiny.
 
-    Known problems: Adam does not mind the gradient's scale, so small clipping costs it nothing: a remark then. Steps that a
-    gradient scaler skips are legitimate.
+    Known problems: Adam does not mind the gradient's scale, so small clipping costs it nothing: a remark then.
+    Steps that a gradient scaler skips are legitimate.
 
     Remedy: bfloat16, or float16 with ``torch.amp.GradScaler``; clip at a norm of 1 or more, after unscaling.
 
@@ -71,7 +71,7 @@ class Precision(Probe):
             else Certainty.HINT
             if seen
             else Certainty.NONE,
-            message=f"Clipping leaves the gradient {step.kept:.2g} of its length; {share:.0%} of the updates lose over half.",
+            message=f"Clipping leaves {step.kept:.2g} of the gradient; {share:.0%} of the updates lose over half.",
             remedy="Clip at a norm of 1 or more, or not at all.",
             evidence=(
                 Evidence(statistic="updates cut to under half", value=share, reference=self.most_clipped),

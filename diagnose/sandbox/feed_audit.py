@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from diagnose.sandbox.measurements import LoaderFacts, ScheduleFacts, TransformFacts
-from diagnose.sandbox.parts import Transform, batches
+from diagnose.sandbox.parts import Transform, batch_count, batches
 from diagnose.sandbox.pictures import BLACK, WHITE, Transformed, answer_to, channel_order, is_random, stack
 from diagnose.sandbox.workbench import Workbench, seed_everything
 
@@ -51,7 +51,7 @@ def _per_channel(values: Tensor) -> tuple[float, ...]:
 
 
 def _similarity(train: Tensor, evaluation: Tensor) -> float:
-    """Median over pictures of the correlation of the two outputs at 8 x 8: crops and flips lower it, noise to near 0."""
+    """Median over pictures of the correlation of the two outputs at 8 x 8."""
     small = [nn.functional.adaptive_avg_pool2d(t, 8).flatten(1) for t in (train, evaluation)]
     centred = [s - s.mean(1, keepdim=True) for s in small]
     return float(nn.functional.cosine_similarity(centred[0], centred[1]).median())
@@ -139,7 +139,7 @@ def audit_schedule(bench: Workbench) -> ScheduleFacts:
     parts = built.parts
     data = Transformed(bench.pictures.train, bench.pictures.train_labels, built.eval_transform)
     loader = batches(data, parts, train=True)
-    per_epoch = len(loader) if hasattr(loader, "__len__") else -(-len(data) // parts.batch_size)
+    per_epoch = batch_count(loader, len(data), parts.batch_size)
     steps = per_epoch * parts.epochs
     rates = []
     schedule = parts.build_scheduler(built.optimizer, steps) if parts.build_scheduler else None

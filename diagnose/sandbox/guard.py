@@ -36,7 +36,7 @@ def confine(scratch: Path) -> None:
     """From now on this process may change files only under ``scratch`` and in the caches of hubs."""
     allowed = [scratch, *_caches(), Path("/dev")]
     roots = tuple(os.path.realpath(folder) for folder in allowed)
-    inside = os.path.join  # noqa: PTH118 - the hook runs at every open: plain strings only
+    inside = os.path.join
 
     def refuse(path: Any) -> None:
         if not isinstance(path, str | bytes | os.PathLike):
@@ -79,7 +79,6 @@ def limit_memory(megabytes: int) -> None:
 
 def catch_exit() -> None:
     """``os._exit`` and ``os.abort`` raise ``SystemExit``, so that the line that called them can be told."""
-
     worker, original = os.getpid(), os._exit
 
     def leave(status: int = 1) -> NoReturn:

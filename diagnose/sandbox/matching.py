@@ -15,7 +15,7 @@ IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
 def expected_statistics(model: nn.Module) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
-    """Mean and standard deviation that pretrained weights want, units of pixel / 255; ``None`` where nothing says so."""
+    """Mean and deviation that pretrained weights want, units of pixel / 255; ``None`` where nothing says so."""
     if not getattr(model, "known_pretrained", False):
         return None
     for module in model.modules():

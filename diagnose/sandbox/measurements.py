@@ -83,7 +83,8 @@ class ModelFacts:
         dropouts: Number of dropout layers with p > 0; ``dropout`` is the largest p.
         loads: Calls of ``load_state_dict`` while the model was built.
         input_mean: Mean, per channel, of what reaches the first layer with weights; ``input_std`` likewise.
-        effective_mean: Mean that transform and model together subtract, measured with a black and a white picture, units
+        effective_mean: Mean that transform and model together subtract, measured with a black and a white picture,
+            units
             of pixel / 255; ``effective_std`` is what they divide by.
         expected_mean: What the pretrained weights want; empty where nothing says so.
     """

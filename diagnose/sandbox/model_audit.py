@@ -16,11 +16,47 @@ from diagnose.sandbox.pictures import BLACK, WHITE, stack
 from diagnose.sandbox.workbench import Built, Workbench, evaluating, logits_of, seed_everything
 
 _WEIGHTED = ("convolution", "addmm", "mm", "bmm", "linear", "baddbmm")
-_NON_LINEAR = (
-    "relu relu_ hardtanh hardtanh_ gelu silu silu_ elu elu_ leaky_relu leaky_relu_ tanh tanh_ sigmoid sigmoid_ hardswish "
-    "hardswish_ hardsigmoid mish mish_ softplus _softmax threshold threshold_ clamp clamp_ clamp_min clamp_min_ "
-    "_prelu_kernel maximum abs square pow sin exp celu selu log_sigmoid_forward softshrink"
-).split()
+_NON_LINEAR = [
+    "relu",
+    "relu_",
+    "hardtanh",
+    "hardtanh_",
+    "gelu",
+    "silu",
+    "silu_",
+    "elu",
+    "elu_",
+    "leaky_relu",
+    "leaky_relu_",
+    "tanh",
+    "tanh_",
+    "sigmoid",
+    "sigmoid_",
+    "hardswish",
+    "hardswish_",
+    "hardsigmoid",
+    "mish",
+    "mish_",
+    "softplus",
+    "_softmax",
+    "threshold",
+    "threshold_",
+    "clamp",
+    "clamp_",
+    "clamp_min",
+    "clamp_min_",
+    "_prelu_kernel",
+    "maximum",
+    "abs",
+    "square",
+    "pow",
+    "sin",
+    "exp",
+    "celu",
+    "selu",
+    "log_sigmoid_forward",
+    "softshrink",
+]
 
 
 def audit_model(bench: Workbench) -> ModelFacts:
@@ -78,11 +114,11 @@ def _consistency(model: nn.Module, inputs: Tensor, others: Tensor, outputs: Tens
     }
 
 
-class _Operations(TorchDispatchMode):
+class _Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Lists the forward pass's operations; for rectifiers, the share of channels that are 0 everywhere."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.names: list[str] = []
         self.dead: list[float] = []
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sized
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -111,7 +111,7 @@ def plain_step(
     model.train()
     optimizer.zero_grad()
     loss = loss_fn(model(inputs), targets)
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
     return loss.detach()
 
@@ -154,3 +154,10 @@ def batches(data: Dataset[Any], parts: Parts, *, train: bool) -> Iterable[Any]:
         return parts.build_loader(data, train)
     last = len(data) % parts.batch_size == 1  # type: ignore[arg-type]  # batch-norm cannot train on one picture
     return DataLoader(data, batch_size=parts.batch_size, shuffle=train, drop_last=train and last)
+
+
+def batch_count(loader: Iterable[Any], items: int, batch_size: int) -> int:
+    """Batches in an epoch: as the loader says, else as many as the items fill."""
+    if isinstance(loader, Sized):
+        return len(loader)
+    return -(-items // batch_size)

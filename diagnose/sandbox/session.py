@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from diagnose.sandbox.measurements import Mishap, Variant, decode, encode
 from diagnose.sandbox.pictures import Pictures, write
@@ -79,7 +79,7 @@ class Sandbox:
         self._requests = self._answers = -1
         self._pending = b""
 
-    def __enter__(self) -> Sandbox:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

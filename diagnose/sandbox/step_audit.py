@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -80,7 +80,7 @@ def _reference_gradient(built: Built, inputs: Tensor, targets: Tensor, seed: int
     loss = reference_loss(outputs[usable], targets[usable])
     if not loss.requires_grad:
         return {}, float(loss)
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     gradients = {n: p.grad.detach().float() for n, p in model.named_parameters() if p.grad is not None}
     return gradients, float(loss.detach())
 
@@ -106,15 +106,15 @@ class _Updates:
         self.agreement, self.zeros = 1.0, 0.0
         self.finite, self.half = True, False
 
-    def __enter__(self) -> _Updates:
+    def __enter__(self) -> Self:
         biggest = sorted(self._named, key=lambda n: -self._named[n].numel())[:_WATCHED]
         for name in biggest:
             parameter = self._named[name]
             self._handles.append(
-                parameter.register_hook(lambda g, n=name: self._incoming.update({n: g.detach().clone()}))
+                parameter.register_hook(lambda g, n=name: self._incoming.update({n: g.detach().clone()}))  # type: ignore[no-untyped-call]
             )
             hook = lambda p, n=name: self._accumulated(n, p)  # noqa: E731
-            self._handles.append(parameter.register_post_accumulate_grad_hook(hook))
+            self._handles.append(parameter.register_post_accumulate_grad_hook(hook))  # type: ignore[no-untyped-call]
         self._handles.append(self._built.optimizer.register_step_pre_hook(self._before))
         self._handles.append(self._built.model.register_forward_hook(self._forward))
         return self

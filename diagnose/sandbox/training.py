@@ -12,7 +12,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
 from diagnose.sandbox.measurements import EpochFacts, RunFacts
-from diagnose.sandbox.parts import batches, reference_loss
+from diagnose.sandbox.parts import batch_count, batches, reference_loss
 from diagnose.sandbox.pictures import Transformed
 from diagnose.sandbox.watching import ForwardModes, StepNorms, without_autocast
 from diagnose.sandbox.workbench import Built, Workbench, evaluating, logits_of, seed_everything
@@ -66,8 +66,10 @@ class _Loop:
         seed_everything(self.bench.seed + 1)
         loader = batches(self.train_data, parts, train=True)
         validation = batches(self.eval_data, parts, train=False)
-        steps = len(loader) if hasattr(loader, "__len__") else -(-len(self.train_data) // parts.batch_size)
-        schedule = parts.build_scheduler(built.optimizer, steps * self.epochs) if parts.build_scheduler else None
+        steps = batch_count(loader, len(self.train_data), parts.batch_size)
+        schedule: Any = None
+        if parts.build_scheduler is not None:
+            schedule = parts.build_scheduler(built.optimizer, steps * self.epochs)
         by_plateau = isinstance(schedule, torch.optim.lr_scheduler.ReduceLROnPlateau)
         by_step = parts.scheduler_unit == "step" and not by_plateau
         with self.modes, self.norms:

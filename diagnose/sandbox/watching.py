@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -29,7 +29,7 @@ class ForwardModes:
         seen = self._seen[phase]
         return sum(seen) / len(seen) if seen else float(phase == "step")
 
-    def __enter__(self) -> ForwardModes:
+    def __enter__(self) -> Self:
         def note(module: nn.Module, _inputs: Any) -> None:
             self._seen[self.phase].append(module.training)
 
@@ -63,14 +63,14 @@ class StepNorms:
         """Share of updates whose gradient had been shortened to under half."""
         return sum(k < 0.5 for k in self.kept) / len(self.kept) if self.kept else 0.0
 
-    def __enter__(self) -> StepNorms:
+    def __enter__(self) -> Self:
         def accumulated(parameter: Tensor) -> None:
             assert parameter.grad is not None
             self._squares[id(parameter)] = float(parameter.grad.detach().float().square().sum())
 
         for parameter in self._parameters():
             if parameter.is_leaf and parameter.requires_grad:
-                self._handles.append(parameter.register_post_accumulate_grad_hook(accumulated))
+                self._handles.append(parameter.register_post_accumulate_grad_hook(accumulated))  # type: ignore[no-untyped-call]
         self._handles.append(self._optimizer.register_step_pre_hook(self._before))
         return self
 
@@ -116,7 +116,7 @@ def without_autocast(*, active: bool) -> Iterator[None]:
 
     def enter(self: torch.autocast) -> Any:
         self._enabled = False
-        return original(self)
+        return original(self)  # type: ignore[no-untyped-call]
 
     torch.autocast.__enter__ = enter  # type: ignore[method-assign]
     try:

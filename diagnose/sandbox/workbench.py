@@ -159,7 +159,7 @@ def logits_of(output: Any) -> Tensor:
     if isinstance(output, Tensor):
         return output
     if isinstance(output, dict):
-        return output["logits"] if "logits" in output else logits_of(next(iter(output.values())))  # type: ignore[no-any-return]
+        return output["logits"] if "logits" in output else logits_of(next(iter(output.values())))
     if hasattr(output, "logits"):
         return output.logits  # type: ignore[no-any-return]
     return logits_of(output[0])
