@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from enum import StrEnum
-from typing import ClassVar, Generic, Literal, TypeVar
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 from diagnose.findings import Evidence, Finding, Outcome, Side
 from zoo.registry import Registry
@@ -65,4 +65,4 @@ def not_applicable(check: Check[object], message: str, *, cause: str = "") -> Fi
 
 
 DATA_CHECKS: Registry[type[Check[object]]] = Registry("check", package="diagnose.checks")
-ALGORITHM_CHECKS: Registry[type[Check[object]]] = Registry("check", package="diagnose.probes")
+ALGORITHM_CHECKS: Registry[type[Check[Any]]] = Registry("check", package="diagnose.probes")

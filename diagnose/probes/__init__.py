@@ -1,1 +1,1 @@
-"""The checks of the algorithm half: one file each, registered in ``diagnose.check.ALGORITHM_CHECKS``."""
+"""Probes of a person's algorithm: one file a family of causes. Each is registered in ``ALGORITHM_CHECKS``."""

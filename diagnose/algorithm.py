@@ -1,0 +1,236 @@
+"""A person's algorithm, examined: `zoo diagnose DATA --algorithm train.py`."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from diagnose.algorithm_context import REFERENCE, AlgorithmContext
+from diagnose.findings import CheckFailure, Control, Estimate, Finding, NotTested
+from diagnose.probe import describe
+from diagnose.sandbox.measurements import (
+    Loaded,
+    LoaderFacts,
+    LossFacts,
+    Mishap,
+    ModelFacts,
+    OverfitFacts,
+    RunFacts,
+    ScheduleFacts,
+    StepFacts,
+    TransformFacts,
+    Variant,
+)
+from diagnose.sandbox.pictures import Pictures
+from diagnose.sandbox.session import Request, Sandbox
+from diagnose.swap import Budget, Swaps
+from zoo.progress import ProgressCallback, silent
+
+#: Audits in order: name of the experiment, field of the context, record, whether a mishap is the person's.
+_AUDITS: tuple[tuple[str, type[Any], bool], ...] = (
+    ("model", ModelFacts, True),
+    ("transform", TransformFacts, True),
+    ("loss", LossFacts, False),  # driven with a stand-in model: their step may rightly refuse it
+    ("step", StepFacts, True),
+    ("loader", LoaderFacts, False),  # driven with numbered items
+    ("schedule", ScheduleFacts, True),
+    ("overfit", OverfitFacts, True),
+)
+_LEAST_IMAGES = 120
+_EXPECTED_RUNS = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExamineOptions:
+    """How an algorithm is examined.
+
+    Attributes:
+        reference: Known-good recipe, a module of ``diagnose.references``.
+        budget: Seconds for everything.
+        seed: Of everything random.
+        memory: Megabytes that their code may allocate.
+        threads: Processor threads of the experiments.
+        train: At most so many training pictures; fewer where the budget asks for it. ``validation`` likewise.
+        experiment_seconds: Limit of one audit.
+    """
+
+    reference: str = "efficientnet_lite0"
+    budget: float = 900.0
+    seed: int = 0
+    memory: int = 8192
+    threads: int = 1
+    train: int = 2000
+    validation: int = 500
+    experiment_seconds: float = 60.0
+    progress: ProgressCallback = field(default=silent)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examination:
+    """What came out.
+
+    Attributes:
+        findings: One for every cause that was looked at; causes first, most likely first.
+        controls: Accuracies that were measured: theirs, the known-good recipe, every swap.
+        not_tested: Causes that no measurement speaks of, with the reason.
+        failures: Experiments of ours that failed without being the person's fault.
+        context: All measurements.
+    """
+
+    findings: tuple[Finding, ...]
+    controls: tuple[Control, ...]
+    not_tested: tuple[NotTested, ...]
+    failures: tuple[CheckFailure, ...]
+    context: AlgorithmContext
+    seconds: float
+
+
+def examine(algorithm: Path, pictures: Pictures, options: ExamineOptions | None = None) -> Examination:
+    """Audit an algorithm file, train it beside the known-good recipe, and swap parts until the causes are known.
+
+    Args:
+        algorithm: The person's Python file. It runs in a process of its own, on copies.
+        pictures: Their data (a subset will do), split.
+        options: Budget, seed, limits.
+
+    Raises:
+        OptionError: There is no such file.
+    """
+    options = options or ExamineOptions()
+    started = time.monotonic()
+    with Sandbox(algorithm, reference=options.reference, memory=options.memory, threads=options.threads) as sandbox:
+        sandbox.provide("theirs", pictures)
+        examiner = _Examiner(sandbox, pictures, options)
+        findings = examiner.run()
+    context = examiner.swaps.context
+    return Examination(
+        findings=tuple(findings),
+        controls=tuple(_controls(context)),
+        not_tested=tuple(_not_tested(examiner.swaps)),
+        failures=(*examiner.failures, *examiner.swaps.failures),
+        context=context,
+        seconds=time.monotonic() - started,
+    )
+
+
+class _Examiner:
+    """One examination: the sandbox, the budget, the sizes of the experiments."""
+
+    def __init__(self, sandbox: Sandbox, pictures: Pictures, options: ExamineOptions) -> None:
+        self._sandbox, self._options = sandbox, options
+        self._budget = Budget(options.budget)
+        self._train_size = min(options.train, len(pictures.train))
+        self._validation_size = min(options.validation, len(pictures.validation))
+        self.failures: list[CheckFailure] = []
+        context = AlgorithmContext(num_classes=len(pictures.classes))
+        self.swaps = Swaps(context, self._train)
+
+    def run(self) -> list[Finding]:
+        loaded = self._ask("load", Loaded)
+        if isinstance(loaded, Mishap):
+            self._note(loaded, theirs=True)
+        elif loaded is not None:
+            self._update(loaded=loaded)
+            self._audit(loaded)
+        return self.swaps.run()
+
+    def _audit(self, loaded: Loaded) -> None:
+        for number, (experiment, record, theirs) in enumerate(_AUDITS):
+            self._options.progress("audits", number, len(_AUDITS))
+            if experiment == "loader" and "loader" not in loaded.defined:
+                continue
+            begun = time.monotonic()
+            answer = self._ask(experiment, record)
+            if isinstance(answer, Mishap):
+                self._note(answer, theirs=theirs)
+                if theirs and answer.kind != "crash":
+                    break  # whatever hung or ended the process will do so again
+            elif answer is not None:
+                self._update(**{experiment: answer})
+            if isinstance(answer, OverfitFacts) and answer.steps:
+                self._choose_sizes(loaded, (time.monotonic() - begun) / answer.steps / answer.images)
+
+    def _ask(self, experiment: str, record: type[Any]) -> Any:
+        if self._budget.left <= 0:
+            return None
+        seconds = min(self._options.experiment_seconds, self._budget.left)
+        request = Request(
+            experiment=experiment,
+            seconds=seconds,
+            seed=self._options.seed,
+            train=self._train_size,
+            validation=self._validation_size,
+        )
+        return self._sandbox.ask(request, record)
+
+    def _choose_sizes(self, loaded: Loaded, seconds: float) -> None:
+        """As many pictures as let some ten trainings fit into what is left, at ``seconds`` a picture and step."""
+        affordable = self._budget.left / _EXPECTED_RUNS / max(1e-6, seconds * loaded.epochs * 1.5)
+        self._train_size = int(min(self._train_size, max(_LEAST_IMAGES, affordable)))
+
+    def _train(self, variant: Variant, seed: int) -> RunFacts | Mishap | None:
+        if self._budget.left <= 0:
+            return None
+        self._options.progress(describe(variant), 0, 1)
+        known_good = variant == REFERENCE
+        request = Request(
+            experiment="train",
+            # The two that everything is compared with may take a third of the time each; a swap a fifth.
+            seconds=self._budget.left / (3 if known_good or variant == Variant() else 5),
+            variant=variant,
+            seed=self._options.seed + seed,
+            train=self._train_size,
+            validation=self._validation_size,
+        )
+        answer = self._sandbox.ask(request, RunFacts)
+        if isinstance(answer, RunFacts):
+            # A run is asked for by the number of its repeat.
+            return replace(answer, variant=variant, seed=seed)
+        if variant != Variant():
+            self.failures.append(CheckFailure(check=f"swap: {describe(variant)}", error=answer.error))
+        return answer
+
+    def _note(self, mishap: Mishap, *, theirs: bool) -> None:
+        # A mishap outside their file is theirs only where they are called as promised and nothing is made up.
+        if theirs and (mishap.line is not None or mishap.experiment in {"load", "step", "model"}):
+            self._update(mishaps=(*self.swaps.context.mishaps, mishap))
+        else:
+            self.failures.append(CheckFailure(check=mishap.experiment, error=mishap.error))
+
+    def _update(self, **measured: Any) -> None:
+        self.swaps.context = replace(self.swaps.context, **measured)
+
+
+def accuracy_estimate(run: RunFacts) -> Estimate:
+    """Validation accuracy with its Wilson (1927) 95 % interval."""
+    n, p, z = max(1, len(run.labels)), run.accuracy, 1.96
+    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+    return Estimate(value=p, interval=(max(0.0, centre - half), min(1.0, centre + half)))
+
+
+def _controls(context: AlgorithmContext) -> list[Control]:
+    controls = []
+    for run in context.runs:
+        if run.seed:
+            continue
+        repeats = context.runs_of(run.variant, run.data)
+        name = {Variant(): "theirs", REFERENCE: "known-good"}.get(run.variant, f"swap: {describe(run.variant)}")
+        detail = f"{run.images} training pictures, {len(run.curve)} epochs" + ("" if run.finished else ", cut short")
+        seconds = sum(r.seconds for r in repeats)
+        estimate = accuracy_estimate(run)
+        controls.append(Control(name=name, accuracy=estimate, seeds=len(repeats), seconds=seconds, detail=detail))
+    return controls
+
+
+def _not_tested(swaps: Swaps) -> list[NotTested]:
+    """Causes of probes that had nothing to say."""
+    spoken = {o.cause for _, o in swaps.observations()}
+    silent_causes = [c for probe in swaps.probes for c in probe.causes if c not in spoken]
+    needs = {"loader-order": "build_loader in the algorithm file", "evaluation": "evaluate in the algorithm file"}
+    return [
+        NotTested(name=c, needs=needs.get(c, "an algorithm that runs, or a larger --budget")) for c in silent_causes
+    ]

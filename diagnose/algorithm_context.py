@@ -1,0 +1,159 @@
+"""What is known of a person's algorithm so far: measurements, and what follows from them by arithmetic."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from diagnose.findings import Estimate
+from diagnose.sandbox.measurements import (
+    Loaded,
+    LoaderFacts,
+    LossFacts,
+    Mishap,
+    ModelFacts,
+    OverfitFacts,
+    RunFacts,
+    ScheduleFacts,
+    StepFacts,
+    TransformFacts,
+    Variant,
+)
+from diagnose.sandbox.parts import PARTS
+
+#: Every part from the known-good recipe: the recipe itself.
+REFERENCE = Variant(reference=tuple(PARTS))
+#: Standard deviation over seeds that is assumed where a training was not repeated: one point.
+ASSUMED_SPREAD = 0.01
+#: Two points: nothing smaller counts as a cause.
+LEAST_GAIN = 0.02
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlgorithmContext:
+    """Measurements so far; ``None`` and absent runs are what has not been measured, or could not be.
+
+    Attributes:
+        num_classes: Classes of the person's data.
+        runs: Trainings, in the order they were made.
+        mishaps: What stopped experiments.
+        base: What has been mended so far; gains count from there.
+    """
+
+    num_classes: int
+    loaded: Loaded | None = None
+    model: ModelFacts | None = None
+    loss: LossFacts | None = None
+    step: StepFacts | None = None
+    transform: TransformFacts | None = None
+    loader: LoaderFacts | None = None
+    schedule: ScheduleFacts | None = None
+    overfit: OverfitFacts | None = None
+    runs: tuple[RunFacts, ...] = ()
+    mishaps: tuple[Mishap, ...] = ()
+    base: Variant = dataclasses.field(default_factory=Variant)
+
+    def runs_of(self, variant: Variant, data: str = "theirs") -> tuple[RunFacts, ...]:
+        """The finished trainings of one variant, by seed."""
+        found = [r for r in self.runs if r.variant == variant and r.data == data and r.curve]
+        return tuple(sorted(found, key=lambda r: r.seed))
+
+    @property
+    def theirs(self) -> RunFacts | None:
+        """Their algorithm as it stands on their data, first seed."""
+        return _first(self.runs_of(Variant()))
+
+    @property
+    def known_good(self) -> RunFacts | None:
+        """The known-good recipe on their data, first seed."""
+        return _first(self.runs_of(REFERENCE))
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation of the accuracy over seeds, pooled over what was repeated; a fraction."""
+        groups: dict[tuple[Variant, str], list[float]] = {}
+        for run in self.runs:
+            groups.setdefault((run.variant, run.data), []).append(run.accuracy)
+        repeated = [np.var(g, ddof=1) for g in groups.values() if len(g) > 1]
+        if not repeated:
+            return ASSUMED_SPREAD
+        # One degree of freedom says little: the assumption counts as one more.
+        return float(math.sqrt((np.sum(repeated) + ASSUMED_SPREAD**2) / (len(repeated) + 1)))
+
+    @property
+    def threshold(self) -> float:
+        """What a change must win to be called a cause: the larger of 3 sigma over seeds and 2 points."""
+        return max(3 * self.spread, LEAST_GAIN)
+
+    def combined(self, variant: Variant) -> Variant:
+        """A change on top of what has been mended so far."""
+        return combine(self.base, variant)
+
+    def gain(self, variant: Variant) -> Estimate | None:
+        """Accuracy that a change wins on the same validation pictures; ``None`` where it was not tried."""
+        return self.difference(self.base, self.combined(variant))
+
+    def gap(self) -> Estimate | None:
+        """How far the algorithm (as mended so far) stays under the known-good recipe."""
+        return self.difference(self.base, REFERENCE)
+
+    @property
+    def under(self) -> bool:
+        """Whether the algorithm is significantly and noticeably under the known-good recipe, or never finished."""
+        gap = self.gap()
+        if gap is None:
+            return not self.runs_of(self.base)
+        return significant(gap, self.threshold)
+
+    def difference(self, before: Variant, after: Variant) -> Estimate | None:
+        """Accuracy of one variant less that of another, paired over pictures and seeds.
+
+        The interval is 1.96 standard errors: that of the discordant pairs (McNemar 1947) and that of the seeds.
+        """
+        first = {r.seed: r for r in self.runs_of(before)}
+        second = {r.seed: r for r in self.runs_of(after)}
+        seeds = sorted(first.keys() & second.keys())
+        if not seeds:
+            return None
+        pairs = [_pair(first[s], second[s]) for s in seeds]
+        value = float(np.mean([p.mean() for p in pairs]))
+        pictures = np.mean([p.var() / len(p) for p in pairs])  # the same pictures in every seed: not divided further
+        error = math.sqrt(pictures + 2 * self.spread**2 / len(seeds))
+        return Estimate(value=value, interval=(value - 1.96 * error, value + 1.96 * error))
+
+
+def significant(change: Estimate, threshold: float) -> bool:
+    """Whether a change is at least ``threshold`` and its interval lies above 0."""
+    return change.value >= threshold and change.interval[0] > 0
+
+
+def combine(base: Variant, change: Variant) -> Variant:
+    """Both changes at once: parts united, factors multiplied, whatever either switched stays switched."""
+    if set(change.reference) >= set(PARTS) or set(base.reference) >= set(PARTS):
+        return REFERENCE
+    order = list(PARTS)
+    return Variant(
+        reference=tuple(sorted({*base.reference, *change.reference}, key=order.index)),
+        learning_rate=base.learning_rate * change.learning_rate,
+        epochs=base.epochs * change.epochs,
+        augment=base.augment and change.augment,
+        regularise=base.regularise and change.regularise,
+        unfreeze=base.unfreeze or change.unfreeze,
+        clip=base.clip and change.clip,
+        reset=base.reset or change.reset,
+        precise=base.precise or change.precise,
+    )
+
+
+def _pair(before: RunFacts, after: RunFacts) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """+1 where only the second is right, -1 where only the first is, ``(n,)``."""
+    labels = np.asarray(before.labels)
+    right = [(np.asarray(run.predictions) == labels).astype(np.float64) for run in (before, after)]
+    return np.asarray(right[1] - right[0])
+
+
+def _first(runs: tuple[RunFacts, ...]) -> RunFacts | None:
+    return runs[0] if runs else None

@@ -1,0 +1,81 @@
+"""Parameters that ought to train and do not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from diagnose.algorithm_context import AlgorithmContext
+from diagnose.check import ALGORITHM_CHECKS
+from diagnose.findings import Evidence
+from diagnose.probe import Certainty, Observation, Probe
+from diagnose.sandbox.measurements import ModelFacts, Variant
+
+
+@ALGORITHM_CHECKS.register("frozen-parameters")
+@dataclass(frozen=True, kw_only=True)
+class FrozenParameters(Probe):
+    """Are all the parameters that should learn in the optimizer, and do they move?
+
+    What it does: Compares the model's parameters with the optimizer's, and sees which tensors an update moves. A
+    head that does not train is a fault always; weights that were never trained and never will be are one too.
+
+    Why it is bad: A frozen random layer throws away what the picture shows; a frozen random head caps the accuracy.
+
+    Known problems: A pretrained backbone is often frozen on purpose; it is only a cause where training it wins
+    accuracy on the person's data. Whether weights are pretrained is known from the ``load_state_dict`` calls while
+    the model is built.
+
+    Remedy: ``optimizer = SGD(model.parameters(), ...)`` after the model is complete; no ``requires_grad = False``
+    on new layers.
+
+    References: Humbatova et al., Taxonomy of Real Faults in Deep Learning Systems (ICSE 2020).
+
+    Attributes:
+        least_share: Smallest share of the parameters of a network without pretrained weights that must train.
+    """
+
+    name = "frozen-parameters"
+    causes = ("frozen-parameters",)
+    least_share: float = 0.9
+
+    def observe(self, context: AlgorithmContext) -> list[Observation]:
+        """One observation, from the model and step audits."""
+        model = context.model
+        if model is None or model.parameters == 0:
+            return []
+        share = model.optimised / model.parameters
+        pretrained = is_pretrained(model)
+        stuck = context.step is not None and 0 < context.step.moved < self.least_share and context.step.updates > 0
+        sure = not model.head_optimised or ((share < self.least_share or stuck) and not pretrained)
+        certainty = Certainty.SURE if sure else Certainty.HINT if stuck else Certainty.NONE
+        evidence = [Evidence(statistic="share of weights that train", value=share, reference=self.least_share)]
+        if context.step is not None:
+            evidence.append(
+                Evidence(statistic="tensors that moved", value=context.step.moved, reference=self.least_share)
+            )
+        frozen = share < 1 or stuck
+        return [
+            Observation(
+                cause="frozen-parameters",
+                certainty=certainty,
+                message=_message(model, share, context.step.moved if context.step else 1.0),
+                remedy="Hand every parameter that should learn to the optimizer, after the model is complete.",
+                evidence=tuple(evidence),
+                changes=(Variant(unfreeze=True), Variant(reference=("model",)))[: 2 if stuck else 1] if frozen else (),
+            )
+        ]
+
+
+def _message(model: ModelFacts, share: float, moved: float) -> str:
+    if not model.head_optimised:
+        return f"The last layer ({model.head}) does not train: {share:.0%} of all weights are in the optimizer."
+    if model.forgotten:
+        return f"The optimizer lacks {', '.join(model.forgotten)}: only {share:.0%} of the weights train."
+    if share < 1:
+        return f"Only {share:.0%} of the weights train."
+    return f"Only {moved:.0%} of the tensors in the optimizer ever move: no gradient reaches the others."
+
+
+def is_pretrained(model: ModelFacts) -> bool:
+    """Whether most of the model's tensors were filled from a checkpoint while it was built."""
+    return any(call.matched > call.missing for call in model.loads)

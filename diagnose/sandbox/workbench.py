@@ -1,0 +1,178 @@
+"""What every experiment starts from: the two algorithms, the pictures, a variant, a seed."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from diagnose.sandbox.matching import matched_transform
+from diagnose.sandbox.measurements import LoadCall, Variant
+from diagnose.sandbox.parts import LossFunction, Parts, Transform, choose, defined
+from diagnose.sandbox.pictures import Pictures, stack
+
+
+@dataclass(frozen=True, kw_only=True)
+class Built:
+    """The parts of one variant, made: what a training loop holds in its hands."""
+
+    parts: Parts
+    model: nn.Module
+    loss: LossFunction
+    optimizer: Optimizer
+    train_transform: Transform
+    eval_transform: Transform
+    loads: tuple[LoadCall, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workbench:
+    """The worker's state; experiments read it and change nothing of it.
+
+    Attributes:
+        deadline: When the experiment should be done, in ``time.monotonic`` seconds.
+    """
+
+    theirs: ModuleType
+    known_good: ModuleType
+    pictures: Pictures
+    variant: Variant = field(default_factory=Variant)
+    data: str = "theirs"
+    seed: int = 0
+    deadline: float = float("inf")
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes the pictures have."""
+        return len(self.pictures.classes)
+
+    @property
+    def late(self) -> bool:
+        """Whether the time for this experiment is over."""
+        return time.monotonic() > self.deadline
+
+    def with_variant(self, variant: Variant) -> Workbench:
+        """The same bench for another variant."""
+        return replace(self, variant=variant)
+
+    def build(self) -> Built:
+        """Make every part, in the order a script does: model, transforms, loss, optimizer."""
+        seed_everything(self.seed)
+        parts = choose(self.theirs, self.known_good, self.variant.reference)
+        with recorded_loads() as loads:
+            model = parts.build_model(self.num_classes)
+        if not isinstance(model, nn.Module):
+            raise TypeError(f"build_model returned {type(model).__name__}, not a torch.nn.Module")
+        model.known_pretrained = _mostly_loaded(loads)  # type: ignore[assignment]  # read by the reference optimizer
+        self._change_model(model)
+        train, evaluation = self._transforms(parts, model)
+        loss = parts.build_loss()
+        optimizer = parts.build_optimizer(model)
+        self._change_optimizer(model, optimizer)
+        return Built(
+            parts=parts,
+            model=model,
+            loss=loss,
+            optimizer=optimizer,
+            train_transform=train if self.variant.augment else evaluation,
+            eval_transform=evaluation,
+            loads=tuple(loads),
+        )
+
+    def _transforms(self, parts: Parts, model: nn.Module) -> tuple[Transform, Transform]:
+        """Theirs; or, where it is replaced under a model of theirs, one that suits that model."""
+        own = set(defined(self.theirs)) - set(self.variant.reference)
+        if "transform" in own or "model" not in own:
+            return parts.build_transform(True), parts.build_transform(False)  # noqa: FBT003 - the file's interface
+        shape: tuple[int, ...] = (3, 224, 224)
+        if "transform" in defined(self.theirs):
+            template = self.theirs.build_transform(False)  # noqa: FBT003
+            shape = tuple(stack(self.pictures.train[:1], template).shape[1:])
+        transform = matched_transform(model, shape=shape, images=self.pictures.train)
+        return transform, transform
+
+    def _change_model(self, model: nn.Module) -> None:
+        if self.variant.unfreeze:
+            model.requires_grad_(requires_grad=True)
+        if not self.variant.regularise:
+            for module in model.modules():
+                if isinstance(module, nn.modules.dropout._DropoutNd):  # noqa: SLF001 - their common base
+                    module.p = 0.0
+        if self.variant.reset:
+            for module in model.modules():
+                reset = getattr(module, "reset_parameters", None)
+                if callable(reset) and isinstance(module, nn.Linear | nn.modules.conv._ConvNd):  # noqa: SLF001
+                    reset()
+
+    def _change_optimizer(self, model: nn.Module, optimizer: Optimizer) -> None:
+        held = {id(p) for group in optimizer.param_groups for p in group["params"]}
+        missing = [p for p in model.parameters() if p.requires_grad and id(p) not in held]
+        if self.variant.unfreeze and missing:
+            optimizer.add_param_group({"params": missing})
+        for group in optimizer.param_groups:
+            group["lr"] *= self.variant.learning_rate
+            if not self.variant.regularise and "weight_decay" in group:
+                group["weight_decay"] = 0.0
+
+
+def seed_everything(seed: int) -> None:
+    """The three generators that training code draws from."""
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002 - the person's code may draw from the legacy generator
+    torch.manual_seed(seed)
+
+
+def _mostly_loaded(loads: list[LoadCall]) -> bool:
+    return any(call.matched > call.missing for call in loads)
+
+
+@contextmanager
+def recorded_loads() -> Iterator[list[LoadCall]]:
+    """Notes how many tensors each ``load_state_dict`` fills, while the block runs."""
+    calls: list[LoadCall] = []
+    original: Callable[..., Any] = nn.Module.load_state_dict
+
+    def load_state_dict(self: nn.Module, state_dict: Any, *arguments: Any, **options: Any) -> Any:
+        own = self.state_dict()
+        matched = sum(k in own and own[k].shape == getattr(v, "shape", None) for k, v in state_dict.items())
+        calls.append(LoadCall(matched=matched, missing=len(own) - matched, unexpected=len(state_dict) - matched))
+        return original(self, state_dict, *arguments, **options)
+
+    nn.Module.load_state_dict = load_state_dict  # type: ignore[method-assign]
+    try:
+        yield calls
+    finally:
+        nn.Module.load_state_dict = original  # type: ignore[method-assign]
+
+
+def logits_of(output: Any) -> Tensor:
+    """The tensor of scores in whatever a model returns: itself, ``.logits``, ``["logits"]`` or the first of a tuple."""
+    if isinstance(output, Tensor):
+        return output
+    if isinstance(output, dict):
+        return output["logits"] if "logits" in output else logits_of(next(iter(output.values())))
+    if hasattr(output, "logits"):
+        return output.logits  # type: ignore[no-any-return]
+    return logits_of(output[0])
+
+
+@contextmanager
+def evaluating(model: nn.Module, *, training: bool = False) -> Iterator[None]:
+    """The model in evaluation mode and without gradients; every module's mode is put back afterwards."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.train(training)
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module, mode in modes:
+            module.training = mode

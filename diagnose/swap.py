@@ -1,0 +1,276 @@
+"""Component swap: which replaced part wins accuracy back. The arbiter of every probe.
+
+From the person's algorithm one part at a time is replaced by the known-good recipe's, or changed (learning rate x 10,
+augmentation off); what wins at least max(3 sigma over seeds, 2 points) is a cause. Faults seen directly are all mended
+together first, and then put back one at a time: two faults can hide each other's cost. After a cause is removed the
+rest is looked at again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from diagnose.algorithm_context import REFERENCE, AlgorithmContext, combine, significant
+from diagnose.check import ALGORITHM_CHECKS
+from diagnose.findings import CheckFailure, Estimate, Evidence, Finding, Kind, Outcome, Side
+from diagnose.probe import Certainty, Observation, Probe, describe, judge
+from diagnose.sandbox.measurements import Mishap, RunFacts, Variant
+
+#: What is tried where nothing was seen: the most frequent causes first, the dearest last.
+GENERIC = (
+    "learning-rate",
+    "normalisation",
+    "optimizer",
+    "schedule",
+    "augmentation",
+    "regularisation",
+    "wrong-loss",
+    "loader-order",
+    "too-few-epochs",
+    "frozen-parameters",
+    "gradient-flow",
+    "overfitting",
+    "capacity",
+)
+_ROUNDS = 3
+#: Causes that change the score they see, not the model.
+_SCORING = frozenset({"evaluation", "eval-mode"})
+#: A 99 % interval's half-width over a 95 % one's, and three points: what an unexplained gap must exceed.
+_STRICT, _WIDE = 2.576 / 1.96, 0.03
+Train = Callable[[Variant, int], RunFacts | Mishap | None]
+
+
+class Swaps:
+    """Chooses the trainings that tell most, and keeps what they showed.
+
+    Args:
+        context: What is known so far.
+        train: Trains a variant with a seed; ``None`` where the budget does not allow it.
+    """
+
+    def __init__(self, context: AlgorithmContext, train: Train) -> None:
+        self.context = context
+        self._train = train
+        self.probes: tuple[Probe, ...] = tuple(
+            probe for kind in ALGORITHM_CHECKS.values() if isinstance(probe := kind(), Probe)
+        )
+        self.settled: dict[str, Finding] = {}
+        self.failures: list[CheckFailure] = []
+        self._sure: set[str] = set()
+
+    def measure(self, variant: Variant, seed: int = 0) -> bool:
+        """Make sure that a training is among the context's runs; false where it cannot be."""
+        if any(r.variant == variant and r.seed == seed and r.data == "theirs" for r in self.context.runs):
+            return True
+        result = self._train(variant, seed)
+        if isinstance(result, RunFacts):
+            self.context = replace(self.context, runs=(*self.context.runs, result))
+            return True
+        if isinstance(result, Mishap) and variant == Variant():
+            self.context = replace(self.context, mishaps=(*self.context.mishaps, result))
+        return False
+
+    def observations(self) -> list[tuple[Probe, Observation]]:
+        """What every probe sees now, surest first, then in the order of :data:`GENERIC`."""
+        seen = [(probe, o) for probe in self.probes for o in self._observe(probe)]
+        return sorted(seen, key=lambda pair: (-pair[1].certainty, _rank(pair[1].cause)))
+
+    def _observe(self, probe: Probe) -> list[Observation]:
+        try:
+            return probe.observe(self.context)
+        except (ArithmeticError, ValueError, IndexError, KeyError) as error:
+            # A number that no probe was written for must not take the others' findings away.
+            failure = CheckFailure(check=probe.name, error=f"{type(error).__name__}: {error}")
+            if failure not in self.failures:
+                self.failures.append(failure)
+            return []
+
+    def run(self) -> list[Finding]:
+        """Everything: baselines, sure faults, hints, the generic swaps. Findings, most likely cause first."""
+        self.measure(REFERENCE)
+        self.measure(Variant())
+        if self._borderline():
+            self.measure(REFERENCE, seed=1)
+            self.measure(Variant(), seed=1)
+        self._mend_sure()
+        explained = self._settle_measured()
+        for _ in range(_ROUNDS):
+            if explained or not self.context.under or not self._next_cause():
+                break
+        return self._findings()
+
+    def _borderline(self) -> bool:
+        """Whether a second seed may change the answer."""
+        gap = self.context.gap()
+        return gap is not None and 0.5 * self.context.threshold < gap.value < 3 * self.context.threshold
+
+    def _mend_sure(self) -> None:
+        """Mend all faults that were seen for sure at once, then put each back alone: that is its cost."""
+        sure = [(p, o) for p, o in self.observations() if o.certainty is Certainty.SURE and o.changes]
+        sure = [(p, o) for p, o in sure if o.points is None]
+        mends = [o.changes[0] for _, o in sure]
+        if not self._wins(_united(mends)) and any(len(o.changes) > 1 for _, o in sure):
+            mends = [_united(list(o.changes)) for _, o in sure]
+        mended = _united(mends)
+        if not sure or not self.measure(mended):
+            return
+        for (probe, seen), mend in zip(sure, mends, strict=True):
+            others = _united([other for other in mends if other != mend])
+            if self.measure(others):
+                self._settle_cost(probe, seen, mend, (others, mended))
+        if self._wins(mended) and not any(f.outcome is Outcome.FAIL for f in self.settled.values()):
+            # Each mends what the others mend too: what one wins alone tells them apart.
+            for (probe, seen), mend in zip(sure, mends, strict=True):
+                if self.measure(mend):
+                    self._settle_cost(probe, seen, mend, (Variant(), mend))
+        gain = self.context.difference(Variant(), mended)
+        if gain is not None and gain.value > -self.context.threshold:
+            self.context = replace(self.context, base=mended)
+
+    def _wins(self, change: Variant) -> bool:
+        """Whether a change of the algorithm as it stands wins accuracy."""
+        if change == Variant() or not self.measure(change):
+            return False
+        gain = self.context.difference(Variant(), change)
+        return gain is None or significant(gain, self.context.threshold)
+
+    def _settle_cost(self, probe: Probe, seen: Observation, mend: Variant, pair: tuple[Variant, Variant]) -> None:
+        """Keep what mending one sure fault wins: the difference of two variants."""
+        cost = self.context.difference(*pair)
+        words = Evidence(
+            statistic=f"accuracy won: {describe(mend)}",
+            value=cost.value if cost is not None else 0.0,
+            interval=cost.interval if cost is not None else None,
+            reference=self.context.threshold,
+            kind=Kind.INTERVENTION,
+        )
+        self._settle(probe, replace(seen, points=cost, evidence=(*seen.evidence, words)))
+
+    def _settle_measured(self) -> bool:
+        """Keep the causes whose cost the trainings show by themselves; true where they explain the whole gap."""
+        gap = self.context.gap()
+        rest = gap.value if gap is not None else 0.0
+        for probe, seen in self.observations():
+            if seen.points is None or judge(self.context, probe.name, seen).outcome is not Outcome.FAIL:
+                continue
+            self._settle(probe, seen)
+            if seen.cause not in _SCORING:
+                rest -= seen.points.value
+        return gap is not None and rest < self.context.threshold
+
+    def _next_cause(self) -> bool:
+        """Try hints, then generic swaps, until one is a cause; mend the best. False where none is."""
+        seen = [(p, o) for p, o in self.observations() if o.changes and o.points is None]
+        hints = [pair for pair in seen if pair[1].certainty is not Certainty.NONE]
+        generic = [pair for pair in seen if pair[1].certainty is Certainty.NONE]
+        for group in (hints, generic):
+            best = self._try(group, until_closed=group is generic)
+            if best is not None:
+                probe, observation, change = best
+                self._settle(probe, observation)
+                self.context = replace(self.context, base=combine(self.context.base, change))
+                return True
+        return False
+
+    def _try(
+        self, group: list[tuple[Probe, Observation]], *, until_closed: bool
+    ) -> tuple[Probe, Observation, Variant] | None:
+        """Measure the group's changes; the one that wins most, if it is a cause.
+
+        Where ``until_closed`` the search ends with the first change that brings the algorithm level with the recipe.
+        """
+        best: tuple[Probe, Observation, Variant] | None = None
+        highest = 0.0
+        for probe, observation in group:
+            for change in observation.changes:
+                if not self.measure(self.context.combined(change)):
+                    continue
+                gain = self.context.gain(change)
+                if gain is None or gain.value <= highest or not significant(gain, self.context.threshold):
+                    continue
+                best, highest = (probe, observation, change), gain.value
+                if self._closes(change):
+                    if until_closed:
+                        return best
+                    break  # the observation's other changes cannot win much more
+        return best
+
+    def _closes(self, change: Variant) -> bool:
+        rest = self.context.difference(self.context.combined(change), REFERENCE)
+        return rest is not None and not significant(rest, self.context.threshold)
+
+    def _settle(self, probe: Probe, observation: Observation) -> None:
+        """Keep the finding as it is judged now, before the cause is mended."""
+        current = next((o for o in self._observe(probe) if o.cause == observation.cause), observation)
+        if observation.points is not None:
+            current = observation
+        finding = judge(self.context, probe.name, current)
+        before = self.settled.get(observation.cause)
+        if before is None or before.outcome is not Outcome.FAIL:
+            self.settled[observation.cause] = finding
+        if current.certainty is Certainty.SURE:
+            self._sure.add(observation.cause)
+
+    def _findings(self) -> list[Finding]:
+        found = dict(self.settled)
+        for probe, observation in self.observations():
+            finding = judge(self.context, probe.name, observation)
+            # A hint that a settled cause explains is not a second cause: only what was mended in its turn is.
+            if observation.certainty is not Certainty.SURE and observation.points is None and self.settled:
+                finding = replace(finding, outcome=Outcome.PASS, message="", remedy="", points=None)
+            found.setdefault(finding.cause, finding)
+        gap = self.context.gap()
+        if gap is not None and self.context.under and not any(f.outcome is Outcome.FAIL for f in found.values()):
+            found["unexplained-gap"] = self._unexplained(gap)
+        sure = self._sure | {o.cause for _, o in self.observations() if o.certainty is Certainty.SURE}
+        return sorted(found.values(), key=lambda f: _importance(f, seen=f.cause in sure))
+
+    def _unexplained(self, gap: Estimate) -> Finding:
+        """A gap that no part explains. A remark unless it is wide: among thirty sound files one is under by chance."""
+        certain = gap.value - _STRICT * (gap.value - gap.interval[0]) > 0 and gap.value >= _WIDE
+        tried = [describe(r.variant) for r in self.context.runs if r.variant not in (REFERENCE, Variant())]
+        return Finding(
+            check="swap",
+            cause="unexplained-gap",
+            side=Side.ALGORITHM,
+            outcome=Outcome.FAIL if certain else Outcome.REVIEW,
+            message="The algorithm stays under the known-good recipe, and no single replaced part wins it back"
+            + (f" (tried: {', '.join(dict.fromkeys(tried))})." if tried else "."),
+            remedy="Start from the known-good recipe (zoo finetune), put in your parts one by one.",
+            points=gap,
+        )
+
+
+def _united(changes: list[Variant]) -> Variant:
+    united = Variant()
+    for change in changes:
+        united = combine(united, change)
+    return united
+
+
+def _rank(cause: str) -> int:
+    return GENERIC.index(cause) if cause in GENERIC else -1
+
+
+_OUTCOMES = (Outcome.FAIL, Outcome.REVIEW, Outcome.PASS, Outcome.NOT_APPLICABLE)
+
+
+def _importance(finding: Finding, *, seen: bool) -> tuple[int, int, float]:
+    """Causes before remarks; those seen directly before those inferred; then by points."""
+    points = finding.points.value if finding.points is not None else 0.0
+    # A fault that was seen directly explains a crash, not the other way round.
+    return _OUTCOMES.index(finding.outcome), 2 if not seen else int(finding.cause == "crash"), -points
+
+
+class Budget:
+    """Time that is left for experiments."""
+
+    def __init__(self, seconds: float) -> None:
+        self._end = time.monotonic() + seconds
+
+    @property
+    def left(self) -> float:
+        """Seconds that are left; never under 0."""
+        return max(0.0, self._end - time.monotonic())
