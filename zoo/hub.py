@@ -34,7 +34,7 @@ def _hub() -> Any:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     import huggingface_hub  # 0.4 s that bundled models need not pay
     import huggingface_hub.constants
-    import huggingface_hub.errors
+    import huggingface_hub.errors  # what is in a submodule is not there before it is imported
 
     return huggingface_hub
 

@@ -7,15 +7,16 @@ from typing import Any, get_args
 from zoo.card import Card
 from zoo.preprocess import Interpolation, Preprocess
 
-# Its logits are the mean of a rectified map of scores, so there is no linear layer on pooled features to replace.
-_NO_LINEAR_HEAD = ("squeezenet1_0", "squeezenet1_1")
+# Models without a linear layer on pooled features to replace. SqueezeNet's logits are the mean of a rectified map of
+# scores; EfficientViM's are sums of several heads with weights that are trained too.
+_NO_LINEAR_HEAD = ("squeezenet", "efficientvim")
 
 
 def timm_names() -> list[str]:
     """``arch.tag`` of every timm model with weights; of one architecture, its default first."""
     import timm
 
-    names = timm.list_models(pretrained=True)
+    names = [name for name in timm.list_models(pretrained=True) if not name.startswith(_NO_LINEAR_HEAD)]
     defaults = {_timm_default(name) for name in names}
     return sorted(names, key=lambda name: (name.partition(".")[0], name not in defaults, name))
 
@@ -64,7 +65,8 @@ def torchvision_names() -> list[str]:
     """``torchvision/NAME`` of every classifier of torchvision whose last layer is linear."""
     from torchvision import models
 
-    return [f"torchvision/{name}" for name in models.list_models(module=models) if name not in _NO_LINEAR_HEAD]
+    names = models.list_models(module=models)
+    return [f"torchvision/{name}" for name in names if not name.startswith(_NO_LINEAR_HEAD)]
 
 
 def torchvision_card(name: str) -> Card:
