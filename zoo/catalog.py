@@ -65,15 +65,14 @@ def card(name: str, *, offline: bool = False) -> Card:
         return _built_in(BUILT_IN[name])
     if name.startswith(_HUB):
         return _hub(f"hf-hub:{name.partition(':')[2]}", offline=offline)
-    if "@" in name or name.endswith(SUFFIXES):
+    if ("@" in name and not Path(name).is_dir()) or name.endswith(SUFFIXES):
         return _file(name)
     known = _listed(name.removeprefix("timm/"))
     if known is not None:
         return replace(known, cached=_is_cached(known))
     if Path(name).is_dir():
         return _folder(Path(name))
-    names = [*index.cards(), *BUILT_IN, *ALIASES, *(n.partition(".")[0] for n in index.cards())]
-    raise UnknownModelError(f"There is no model {name!r}.", remedy=f"{nearest(name, sorted(set(names)))} See: zoo list")
+    raise _unknown(name)
 
 
 def cards(pattern: str = "*") -> list[Card]:
@@ -98,6 +97,14 @@ def at_hand() -> str:
         f"These need no network: {', '.join(bundled)} (bundled); {some} (cached). "
         f"Run: zoo finetune {bundled[0] if bundled else 'MODEL'} DATA"
     )
+
+
+def _unknown(name: str) -> UnknownModelError:
+    names = {*index.cards(), *BUILT_IN, *ALIASES, *(known.partition(".")[0] for known in index.cards())}
+    alike = nearest(name, sorted(names))
+    if alike.startswith("Known"):  # nothing is alike, and the first of two thousand names would help nobody
+        alike = f"Short names: {', '.join(ALIASES)}."
+    return UnknownModelError(f"There is no model {name!r}.", remedy=f"{alike} All: zoo list")
 
 
 def _listed(name: str) -> Card | None:
@@ -209,16 +216,33 @@ def _file(name: str) -> Card:
             f"A weights file does not say which model it fits: {name!r}.",
             remedy=f"Name the architecture before an @: resnet18@{name}",
         )
-    base = card(architecture)
     if not Path(file).is_file():
         raise ModelError(f"There is no file {file!r}.", remedy="The form is architecture@path/to/file.safetensors")
     if not file.endswith(SUFFIXES):
         raise ModelError(f"{file!r} is no weights file.", remedy=f"It must end in {', '.join(SUFFIXES)}.")
+    base = _architecture(architecture)
     return Card(
         name=name,
         source="local",
         architecture=base.architecture,
+        arguments=base.arguments,
         preprocess=base.preprocess,
         cached=True,
         origin=str(Path(file).resolve()),
     )
+
+
+def _architecture(name: str) -> Card:
+    """The card of a model, or of an architecture of timm for which nobody has published weights."""
+    try:
+        return card(name)
+    except UnknownModelError:
+        from timm.models import get_pretrained_cfg, is_model  # only for the few that are not listed
+
+        if not is_model(name):
+            raise
+        cfg = get_pretrained_cfg(name)
+        from zoo.upstream import preprocess_of
+
+        preprocess = preprocess_of(cfg.to_dict() if cfg is not None else {})
+        return Card(name=name, source="local", architecture=name, preprocess=preprocess)

@@ -91,20 +91,29 @@ def parameters(card: Card) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
+def location(card: Card) -> Path | None:
+    """The weights file where it is on this disk already; ``None`` where not. Never uses the network."""
+    if card.source in {"bundled", "zoo"}:
+        return Path(card.origin) if card.cached and card.source == "bundled" else None
+    if card.source == "local":
+        return _local_file(Path(card.origin))
+    if not card.origin.startswith("hf-hub:"):
+        path = hub.cached_url(card.origin)
+        return path if path.is_file() else None
+    return next((path for name in catalog.WEIGHTS_FILES if (path := hub.cached(card.origin, name))), None)
+
+
 def file(card: Card, *, offline: bool = False) -> Path:
     """The weights file on this disk, fetched first where need be. Not for built-in models.
 
     Raises:
         HubError: It cannot be fetched; names the models that need no network.
     """
-    if card.source == "local":
-        return _local_file(Path(card.origin))
+    if (here := location(card)) is not None:
+        return here
     try:
         if not card.origin.startswith("hf-hub:"):
             return hub.fetch_url(card.origin, offline=offline)
-        for name in catalog.WEIGHTS_FILES:
-            if path := hub.cached(card.origin, name):
-                return path
         for name in catalog.WEIGHTS_FILES:
             if path := hub.fetch(card.origin, name, offline=offline):
                 return path

@@ -1,6 +1,5 @@
 """zoo info: the facts on one model."""
 
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -9,19 +8,27 @@ from cli.options import Json, Offline
 
 
 def command(
-    model: Annotated[str, typer.Argument(help="A name, an alias such as resnet, hf-hub:owner/name, or a file.")],
+    model: Annotated[
+        str, typer.Argument(help="A name, an alias, hf-hub:owner/name, a folder, or architecture@weights-file.")
+    ],
     offline: Offline = False,
     json: Json = False,
 ) -> None:
-    """Show what is known of MODEL."""
-    from cli.output import print_json, print_table
-    from zoo.catalog import card
+    """Show the facts on MODEL: its size, its input, the licence of its weights, where they are."""
+    from dataclasses import replace
 
-    facts = asdict(card(model, offline=offline))
+    from cli.cards import card_as_json, facts
+    from cli.output import print_json, say
+    from zoo.catalog import card, resolve
+    from zoo.weights import location, parameters
+
+    found = card(model, offline=offline)
+    found = replace(found, parameters=parameters(found))
+    where = location(found)
     if json:
-        print_json(facts)
+        print_json({**card_as_json(found), "file": str(where) if where else None})
         return
-    flat = {**{k: v for k, v in facts.items() if k != "preprocess"}, **facts["preprocess"]}
-    print_table(
-        ["fact", "value"], [[name, "not known" if value is None else str(value)] for name, value in flat.items()]
-    )
+    if resolve(model) != model:
+        say(f"{model} -> {found.name}")
+    for name, value in facts(found, where):
+        typer.echo(f"{name:24}{value}")
