@@ -46,9 +46,16 @@ def split(origin: str) -> tuple[str, str | None]:
 
 
 def cached(origin: str, filename: str) -> Path | None:
-    """The file in the hub's cache, or ``None``. Never uses the network."""
+    """The file in the hub's cache, or ``None``. Never uses the network.
+
+    Raises:
+        HubError: No repository can have such a name.
+    """
     repository, revision = split(origin)
-    path = _hub().try_to_load_from_cache(repository, filename, revision=revision)
+    try:
+        path = _hub().try_to_load_from_cache(repository, filename, revision=revision)
+    except _hub().errors.HFValidationError as error:
+        raise HubError(f"{repository!r} is not a name of a repository.", remedy="Write hf-hub:owner/name.") from error
     return Path(path) if isinstance(path, str) else None
 
 
@@ -81,8 +88,6 @@ def fetch(origin: str, filename: str, *, offline: bool = False) -> Path | None:
         if isinstance(error, hub.errors.LocalEntryNotFoundError):
             raise _unreachable(host_of(url), error) from error
         return None
-    except hub.errors.HFValidationError as error:
-        raise HubError(f"{repository!r} is not a name of a repository.", remedy="Write hf-hub:owner/name.") from error
     except (hub.errors.HfHubHTTPError, OSError, hub.errors.HTTPError) as error:
         raise _translated(error, repository, host_of(url)) from error
     _check(path, promised.etag, origin)
