@@ -50,17 +50,21 @@ def load(card: Card, *, num_classes: int | None = None, offline: bool = False) -
         DependencyError: The package that carries the weights is not installed.
         ModelError: The installed timm or torchvision does not have the architecture.
     """
-    if card.source in {"bundled", "zoo"}:
-        module = _filled(_architecture(card), BUILT_IN[card.name].state_dict(), card)
-    elif card.source == "timm" or card.arguments:
-        module = _timm_pretrained(card, _tensors(card, offline=offline))
-    else:
-        module = _fitting(card, _converted(_tensors(card, offline=offline), card.architecture))
+    with torch.random.fork_rng(devices=[]):  # a pretrained model draws no random numbers that anybody sees
+        module = _pretrained(card, offline=offline)
     _drop_auxiliary(module)
     module.float().eval()
     if num_classes is not None:
         _set_zero_head(module, card, num_classes)
     return module
+
+
+def _pretrained(card: Card, *, offline: bool) -> nn.Module:
+    if card.source in {"bundled", "zoo"}:
+        return _filled(_architecture(card), BUILT_IN[card.name].state_dict(), card)
+    if card.source == "timm" or card.arguments:
+        return _timm_pretrained(card, _tensors(card, offline=offline))
+    return _fitting(card, _converted(_tensors(card, offline=offline), card.architecture))
 
 
 def state_dict(card: Card, *, offline: bool = False) -> dict[str, torch.Tensor]:

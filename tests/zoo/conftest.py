@@ -51,6 +51,4 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 def use_endpoint(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     """Make ``huggingface_hub``, which reads HF_ENDPOINT when it is imported, ask this host."""
     monkeypatch.setattr(constants, "ENDPOINT", url)
-    monkeypatch.setattr(
-        constants, "HUGGINGFACE_CO_URL_TEMPLATE", url + "/{repo_id}/resolve/{revision}/{filename}"
-    )
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", url + "/{repo_id}/resolve/{revision}/{filename}")

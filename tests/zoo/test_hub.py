@@ -66,9 +66,7 @@ def test_a_cache_from_an_earlier_run_is_used_without_a_request(tiny: HubServer) 
     assert tiny.requests == []
 
 
-def test_a_cache_from_an_earlier_run_works_offline(
-    tiny: HubServer, request: pytest.FixtureRequest
-) -> None:
+def test_a_cache_from_an_earlier_run_works_offline(tiny: HubServer, request: pytest.FixtureRequest) -> None:
     expected = load(card(NAME))(images())
     request.getfixturevalue("no_network")
     found = card(NAME, offline=True)
@@ -113,9 +111,7 @@ def test_a_hub_that_never_answers_is_given_up_in_time(tiny: HubServer, monkeypat
     assert time.monotonic() - started < 3
 
 
-def test_a_name_server_that_never_answers_is_given_up_in_time(
-    caches: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_name_server_that_never_answers_is_given_up_in_time(caches: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def hang(*_: object, **__: object) -> None:
         time.sleep(2)
         raise OSError("no such host")
@@ -142,9 +138,7 @@ def test_a_name_server_that_never_answers_is_given_up_in_time(
         (500, "", "HTTP 500", "Try again"),
     ],
 )
-def test_each_refusal_says_what_to_do(
-    tiny: HubServer, status: int, code: str, message: str, remedy: str
-) -> None:
+def test_each_refusal_says_what_to_do(tiny: HubServer, status: int, code: str, message: str, remedy: str) -> None:
     tiny.refusals[REPOSITORY] = (status, code)
     with pytest.raises(HubError) as caught:
         card(NAME)

@@ -25,7 +25,9 @@ def saved(module: nn.Module, **pretrained: object) -> dict[str, bytes]:
     """The files of a model repository, as ``timm.models.push_to_hf_hub`` writes them."""
     cfg = dict(module.pretrained_cfg)
     architecture = cfg.pop("architecture")
-    cfg = {key: cfg[key] for key in ("input_size", "mean", "std", "interpolation", "crop_pct", "first_conv", "classifier")}
+    cfg = {
+        key: cfg[key] for key in ("input_size", "mean", "std", "interpolation", "crop_pct", "first_conv", "classifier")
+    }
     config = {
         "architecture": architecture,
         "num_classes": module.num_classes,
