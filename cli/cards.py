@@ -105,12 +105,16 @@ def facts(card: Card, file: Path | None) -> list[tuple[str, str]]:
     """
     p = card.preprocess
     size = " x ".join(map(str, p.size))
+    colours = "1 channel" if p.channels == 1 else f"{p.channels} channels"
     classes = {None: "not known", 0: "none: it ends in features"}.get(card.num_classes, str(card.num_classes))
     return [
         ("model", card.name),
         ("source", _SOURCES[card.source]),
         ("parameters", f"{card.parameters:,}" if card.parameters is not None else "not known"),
-        ("input", f"{size} pixels, {p.channels} channels, {p.interpolation}, centre crop {p.crop_pct:.3g}"),
+        (
+            "input",
+            f"{size} pixels, {p.channels} channel{'s' if p.channels > 1 else ''}, {p.interpolation}, centre crop {p.crop_pct:.3g}",
+        ),
         ("mean", ", ".join(f"{value:.4g}" for value in p.mean)),
         ("std", ", ".join(f"{value:.4g}" for value in p.std)),
         ("classes of its own head", classes),

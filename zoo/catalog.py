@@ -216,11 +216,11 @@ def _file(name: str) -> Card:
             f"A weights file does not say which model it fits: {name!r}.",
             remedy=f"Name the architecture before an @: resnet18@{name}",
         )
+    base = _architecture(architecture)
     if not Path(file).is_file():
         raise ModelError(f"There is no file {file!r}.", remedy="The form is architecture@path/to/file.safetensors")
     if not file.endswith(SUFFIXES):
         raise ModelError(f"{file!r} is no weights file.", remedy=f"It must end in {', '.join(SUFFIXES)}.")
-    base = _architecture(architecture)
     return Card(
         name=name,
         source="local",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import warnings
+from collections import OrderedDict
 from pathlib import Path
 
 import torch
@@ -31,7 +33,8 @@ def read_tensors(path: Path, *, remedy: str) -> dict[str, torch.Tensor]:
     if path.suffix == ".safetensors":
         return _safetensors(path, remedy)
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # guesses about what a damaged file might be
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except _DAMAGED as error:
         raise _damaged(path, error, remedy) from error
     for key in ("state_dict", "model_state_dict", "model_state", "model", "net"):
@@ -40,17 +43,11 @@ def read_tensors(path: Path, *, remedy: str) -> dict[str, torch.Tensor]:
             break
     if not isinstance(content, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in content.values()):
         raise WeightsError(f"{str(path)!r} holds no state dict (names and their tensors).", remedy=remedy)
-    tensors = {str(name).removeprefix("module."): tensor for name, tensor in content.items()}
-    return _Versioned(tensors, metadata=getattr(content, "_metadata", None))
-
-
-class _Versioned(dict[str, torch.Tensor]):
-    """A state dict that keeps the versions of its modules, which ``load_state_dict`` reads to convert old ones."""
-
-    def __init__(self, tensors: dict[str, torch.Tensor], *, metadata: object) -> None:
-        super().__init__(tensors)
-        if metadata is not None:
-            self._metadata = metadata
+    tensors = OrderedDict((str(name).removeprefix("module."), tensor) for name, tensor in content.items())
+    # The versions of the modules, by which load_state_dict knows what to convert (MNASNet insists on them).
+    if hasattr(content, "_metadata"):
+        vars(tensors)["_metadata"] = vars(content)["_metadata"]
+    return tensors
 
 
 def _safetensors(path: Path, remedy: str) -> dict[str, torch.Tensor]:

@@ -31,7 +31,7 @@ class HubServer:
     released: threading.Event = field(default_factory=threading.Event)
 
     def start(self) -> None:
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": self}))
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
@@ -42,68 +42,66 @@ class HubServer:
         self._server.server_close()
 
 
-def _handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+class _Handler(BaseHTTPRequestHandler):
+    hub: HubServer
+    protocol_version = "HTTP/1.1"
 
-        def do_HEAD(self) -> None:
-            self._answer(body=False)
+    def do_HEAD(self) -> None:
+        self._answer(body=False)
 
-        def do_GET(self) -> None:
-            self._answer(body=True)
+    def do_GET(self) -> None:
+        self._answer(body=True)
 
-        def log_message(self, format: str, *args: object) -> None:
-            pass
+    def log_message(self, *_: object) -> None:
+        pass
 
-        def _answer(self, *, body: bool) -> None:
-            hub.requests.append(f"{self.command} {self.path}")
-            match = re.fullmatch(r"/([^/]+/[^/]+)/resolve/[^/]+/(.+)", self.path)
-            repository, name = match.groups() if match else ("", self.path)
-            if repository in hub.refusals:
-                self._refuse(*hub.refusals[repository])
-                return
-            key = f"{repository}/{name}" if match else name
-            if key not in hub.files:
-                known = any(file.startswith(f"{repository}/") for file in hub.files)
-                self._refuse(404, "EntryNotFound" if known else "RepoNotFound")
-                return
-            self._send(key, hub.files[key], body=body)
+    def _answer(self, *, body: bool) -> None:
+        self.hub.requests.append(f"{self.command} {self.path}")
+        match = re.fullmatch(r"/([^/]+/[^/]+)/resolve/[^/]+/(.+)", self.path)
+        repository, name = match.groups() if match else ("", self.path)
+        if repository in self.hub.refusals:
+            self._refuse(*self.hub.refusals[repository])
+            return
+        key = f"{repository}/{name}" if match else name
+        if key not in self.hub.files:
+            known = any(file.startswith(f"{repository}/") for file in self.hub.files)
+            self._refuse(404, "EntryNotFound" if known else "RepoNotFound")
+            return
+        self._send(key, self.hub.files[key], body=body)
 
-        def _refuse(self, status: int, code: str) -> None:
-            self.send_response(status)
-            self.send_header("X-Error-Code", code)
-            self.send_header("X-Error-Message", code)
-            self.send_header("X-Repo-Commit", COMMIT)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+    def _refuse(self, status: int, code: str) -> None:
+        self.send_response(status)
+        self.send_header("X-Error-Code", code)
+        self.send_header("X-Error-Message", code)
+        self.send_header("X-Repo-Commit", COMMIT)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
 
-        def _send(self, key: str, content: bytes, *, body: bool) -> None:
-            etag = hashlib.sha256(content).hexdigest()
-            fault = hub.faults.get(key)
-            if fault == "slow":
-                hub.released.wait(30)
-                self.close_connection = True
-                return
-            size = len(content)
-            if body and fault:
-                del hub.faults[key]
-                if fault == "corrupt":
-                    content = bytes(byte ^ 255 for byte in content[:64]) + content[64:]
-                if fault == "truncated":
-                    content = content[: size // 2]
-            start = int(re.sub(r"\D", "", self.headers.get("Range", "").partition("-")[0]) or 0)
-            self.send_response(206 if start else 200)
-            self.send_header("ETag", f'"{etag}"')
-            self.send_header("X-Linked-Etag", f'"{etag}"')
-            self.send_header("X-Linked-Size", str(size))
-            self.send_header("X-Repo-Commit", COMMIT)
-            self.send_header("Content-Length", str(len(content) - start))
-            if start:
-                self.send_header("Content-Range", f"bytes {start}-{size - 1}/{size}")
-            self.end_headers()
-            if body:
-                self.wfile.write(content[start : size // 2] if fault == "cut" else content[start:])
-            if fault == "cut" and body:
-                self.close_connection = True
-
-    return Handler
+    def _send(self, key: str, content: bytes, *, body: bool) -> None:
+        etag = hashlib.sha256(content).hexdigest()
+        fault = self.hub.faults.get(key)
+        if fault == "slow":
+            self.hub.released.wait(30)
+            self.close_connection = True
+            return
+        size = len(content)
+        if body and fault:
+            del self.hub.faults[key]
+            if fault == "corrupt":
+                content = bytes(byte ^ 255 for byte in content[:64]) + content[64:]
+            if fault == "truncated":
+                content = content[: size // 2]
+        start = int(re.sub(r"\D", "", self.headers.get("Range", "").partition("-")[0]) or 0)
+        self.send_response(206 if start else 200)
+        self.send_header("ETag", f'"{etag}"')
+        self.send_header("X-Linked-Etag", f'"{etag}"')
+        self.send_header("X-Linked-Size", str(size))
+        self.send_header("X-Repo-Commit", COMMIT)
+        self.send_header("Content-Length", str(len(content) - start))
+        if start:
+            self.send_header("Content-Range", f"bytes {start}-{size - 1}/{size}")
+        self.end_headers()
+        if body:
+            self.wfile.write(content[start : size // 2] if fault == "cut" else content[start:])
+        if fault == "cut" and body:
+            self.close_connection = True

@@ -57,7 +57,8 @@ def test_reading_the_weights_needs_no_timm() -> None:
     code = (
         "import sys; from zoo.catalog import card; from zoo.weights import fingerprint, state_dict;"
         "c = card('efficientnet_lite0'); state_dict(c); fingerprint(c);"
-        "heavy = {'timm', 'torchvision', 'sklearn', 'pandas', 'huggingface_hub'} & set(sys.modules); assert not heavy, heavy"
+        "heavy = {'timm', 'torchvision', 'sklearn', 'pandas', 'huggingface_hub'} & set(sys.modules);"
+        "assert not heavy, heavy"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

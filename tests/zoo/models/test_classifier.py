@@ -9,12 +9,12 @@ from torch import nn
 from torchvision import models
 
 from tests.zoo.tiny import images, tiny_model
+from zoo.card import Card
 from zoo.errors import ModelError
 from zoo.models.classifier import embed, final_layer_names, head_of, set_head
 from zoo.models.lenet import LeNet5
-from zoo.weights import build
-from zoo.card import Card
 from zoo.preprocess import Preprocess
+from zoo.weights import build
 
 TIMM = {
     "test_byobnet": 160,
@@ -61,9 +61,9 @@ SLOW_TIMM = {
 }
 TORCHVISION = ["mobilenet_v2", "mobilenet_v3_small", "shufflenet_v2_x0_5", "mnasnet0_5", "googlenet", "resnet18"]
 SLOW_TORCHVISION = [
-    "alexnet", "vgg11", "efficientnet_b0", "inception_v3", "vit_b_32", "swin_t", "swin_v2_t", "convnext_tiny", "regnet_y_400mf",
-    "densenet121", "maxvit_t",
-]  # fmt: skip
+    *("alexnet", "vgg11", "efficientnet_b0", "inception_v3", "vit_b_32", "swin_t", "swin_v2_t", "convnext_tiny"),
+    *("regnet_y_400mf", "densenet121", "maxvit_t"),
+]
 slow = pytest.mark.slow
 CASES = [
     *[pytest.param("timm", name, size, id=name) for name, size in TIMM.items()],
