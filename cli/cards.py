@@ -111,10 +111,7 @@ def facts(card: Card, file: Path | None) -> list[tuple[str, str]]:
         ("model", card.name),
         ("source", _SOURCES[card.source]),
         ("parameters", f"{card.parameters:,}" if card.parameters is not None else "not known"),
-        (
-            "input",
-            f"{size} pixels, {p.channels} channel{'s' if p.channels > 1 else ''}, {p.interpolation}, centre crop {p.crop_pct:.3g}",
-        ),
+        ("input", f"{size} pixels, {colours}, {p.interpolation}, centre crop {p.crop_pct:.3g}"),
         ("mean", ", ".join(f"{value:.4g}" for value in p.mean)),
         ("std", ", ".join(f"{value:.4g}" for value in p.std)),
         ("classes of its own head", classes),

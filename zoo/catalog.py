@@ -241,7 +241,7 @@ def _architecture(name: str) -> Card:
 
         if not is_model(name):
             raise
-        cfg = get_pretrained_cfg(name)
+        cfg: Any = get_pretrained_cfg(name)
         from zoo.upstream import preprocess_of
 
         preprocess = preprocess_of(cfg.to_dict() if cfg is not None else {})

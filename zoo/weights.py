@@ -14,26 +14,15 @@ import torch
 from torch import nn
 
 from zoo import catalog, hub
+from zoo.architecture import architecture, build, drop_auxiliary, set_zero_head
 from zoo.cache import file_digest
 from zoo.card import Card
 from zoo.errors import HubError, ModelError, WeightsError
 from zoo.models.builtin import BUILT_IN
-from zoo.models.classifier import embed, final_layer_names, set_head
+from zoo.models.classifier import final_layer_names, set_head
 from zoo.tensors import SUFFIXES, read_tensors
 
-
-def build(card: Card, *, num_classes: int | None = None) -> nn.Module:
-    """The architecture with random weights: float32, evaluation mode, on the CPU. Needs no network.
-
-    Args:
-        card: Only ``architecture``, ``arguments`` and ``preprocess`` are read.
-        num_classes: Classes of a head of zeros; ``None`` leaves the architecture its own head.
-    """
-    module = _architecture(card)
-    _drop_auxiliary(module)
-    if num_classes is not None:
-        _set_zero_head(module, card, num_classes)
-    return module.eval()
+__all__ = ["build", "file", "fingerprint", "load", "location", "parameters", "state_dict", "with_head"]
 
 
 def load(card: Card, *, num_classes: int | None = None, offline: bool = False) -> nn.Module:
@@ -52,16 +41,16 @@ def load(card: Card, *, num_classes: int | None = None, offline: bool = False) -
     """
     with torch.random.fork_rng(devices=[]):  # a pretrained model draws no random numbers that anybody sees
         module = _pretrained(card, offline=offline)
-    _drop_auxiliary(module)
+    drop_auxiliary(module)
     module.float().eval()
     if num_classes is not None:
-        _set_zero_head(module, card, num_classes)
+        set_zero_head(module, card, num_classes)
     return module
 
 
 def _pretrained(card: Card, *, offline: bool) -> nn.Module:
     if card.source in {"bundled", "zoo"}:
-        return _filled(_architecture(card), BUILT_IN[card.name].state_dict(), card)
+        return _filled(architecture(card), BUILT_IN[card.name].state_dict(), card)
     if card.source == "timm" or card.arguments:
         return _timm_pretrained(card, _tensors(card, offline=offline))
     return _fitting(card, _converted(_tensors(card, offline=offline), card.architecture))
@@ -87,11 +76,19 @@ def fingerprint(card: Card, *, offline: bool = False) -> str:
 
 
 def parameters(card: Card) -> int:
-    """How many parameters the model has: from its card, else by building it without memory for its weights."""
+    """How many parameters the model has: from its card, else by building it without memory for its weights.
+
+    Raises:
+        WeightsError: A local file, which alone tells the number of classes, is damaged or does not fit.
+        ModelError: The installed timm or torchvision does not have the architecture.
+    """
     if card.parameters is not None:
         return card.parameters
-    with torch.device("meta"):
-        module = _architecture(card)
+    if card.source == "local" and not card.arguments:
+        module = load(card)
+    else:
+        with torch.device("meta"):
+            module = architecture(card)
     return sum(parameter.numel() for parameter in module.parameters())
 
 
@@ -119,8 +116,9 @@ def file(card: Card, *, offline: bool = False) -> Path:
         if not card.origin.startswith("hf-hub:"):
             return hub.fetch_url(card.origin, offline=offline)
         for name in catalog.WEIGHTS_FILES:
-            if path := hub.fetch(card.origin, name, offline=offline):
-                return path
+            fetched = hub.fetch(card.origin, name, offline=offline)
+            if fetched is not None:
+                return fetched
     except HubError as error:
         raise HubError(f"{card.name}: {error.what}", remedy=error.remedy or catalog.at_hand()) from error
     raise ModelError(f"{card.origin!r} holds none of {', '.join(catalog.WEIGHTS_FILES)}.", remedy="See: zoo list")
@@ -132,7 +130,9 @@ def _tensors(card: Card, *, offline: bool) -> dict[str, torch.Tensor]:
         return read_tensors(path, remedy="Get the file again from where it came.")
     try:
         return read_tensors(path, remedy="It was removed from the cache. Run the same command again.")
-    except WeightsError:
+    except WeightsError as error:
+        if isinstance(error.__cause__, OSError):  # it could not be read, which says nothing of what is in it
+            raise WeightsError(error.what, remedy="Check that the file can be read.") from error
         hub.discard(path)
         raise
 
@@ -145,35 +145,6 @@ def _local_file(path: Path) -> Path:
         if candidate.is_file():
             return candidate
     raise WeightsError(f"{str(path)!r} holds no weights.", remedy=f"A file ending in {', '.join(SUFFIXES)} is needed.")
-
-
-def _architecture(card: Card) -> nn.Module:
-    name = card.architecture
-    if name in BUILT_IN:
-        return BUILT_IN[name].build()
-    try:
-        if name.startswith("torchvision/"):
-            return _torchvision(name.removeprefix("torchvision/"))
-        import timm  # 2 s
-
-        module: nn.Module = timm.create_model(name, pretrained=False, **dict(card.arguments))
-    except (RuntimeError, ValueError, TypeError, AssertionError) as error:
-        library = name.partition("/")[0] if "/" in name else "timm"
-        raise ModelError(
-            f"The installed {library} cannot build {name!r}: {error}", remedy=f"Run: pip install --upgrade {library}"
-        ) from error
-    return module
-
-
-def _torchvision(name: str) -> nn.Module:
-    from torchvision import models  # 2 s
-
-    arguments: dict[str, Any] = {}
-    if name in {"googlenet", "inception_v3"}:
-        # The auxiliary heads serve training from scratch only; transform_input is how the weights were trained.
-        arguments = {"aux_logits": False, "init_weights": False, "transform_input": True}
-    module: nn.Module = models.get_model(name, weights=None, **arguments)
-    return module
 
 
 def _timm_pretrained(card: Card, tensors: dict[str, torch.Tensor]) -> nn.Module:
@@ -204,25 +175,16 @@ def _timm_pretrained(card: Card, tensors: dict[str, torch.Tensor]) -> nn.Module:
     return module
 
 
-def _drop_auxiliary(module: nn.Module) -> None:
-    """Leave out VOLO's second head: half its maximum over all tokens is added to the logits, which no layer can do.
-
-    It exists for token labelling while training from scratch (Jiang et al., arXiv 2104.10858).
-    """
-    if isinstance(getattr(module, "aux_head", None), nn.Module):
-        module.aux_head = None
-
-
 def _fitting(card: Card, tensors: dict[str, torch.Tensor]) -> nn.Module:
     """The architecture with as many classes as the tensors have, filled with them."""
-    module = _architecture(card)
+    module = architecture(card)
     heads = [tensors.get(f"{name}.weight") for name in final_layer_names(module)]
     classes = {len(head) for head in heads if head is not None}
     if len(classes) == 1:
         (found,) = classes
         own = {len(module.get_submodule(name).weight) for name in final_layer_names(module)}  # type: ignore[arg-type]
         if own != {found}:
-            _set_zero_head(module, card, found)
+            set_zero_head(module, card, found)
     return _filled(module, tensors, card)
 
 
@@ -252,14 +214,6 @@ def _converted(tensors: dict[str, torch.Tensor], architecture: str) -> dict[str,
         elif "densenet" in architecture and (old := re.match(r"(.*denselayer\d+\.(?:norm|conv))\.(\d\..*)", name)):
             tensors[old[1] + old[2]] = tensors.pop(name)
     return tensors
-
-
-def _set_zero_head(module: nn.Module, card: Card, num_classes: int) -> None:
-    """Give the module an untrained head: zeros, so that every class starts equally likely."""
-    module.eval()
-    with torch.no_grad():
-        width = embed(module, torch.zeros(1, card.preprocess.channels, *card.preprocess.size)).shape[1]
-    set_head(module, torch.zeros(num_classes, width), torch.zeros(num_classes))
 
 
 def with_head(

@@ -203,6 +203,21 @@ def test_a_cached_file_damaged_later_is_removed_and_fetched_again(tiny: HubServe
     torch.testing.assert_close(load(found)(images()), tiny_model()(images()))
 
 
+def test_a_cached_file_that_cannot_be_read_is_kept(tiny: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = card(NAME)
+    load(found)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch, pytest.raises(WeightsError, match="Check that the file can be read"):
+        patch.setattr("safetensors.torch.load_file", refuse)
+        load(found)
+    tiny.requests.clear()
+    load(found)
+    assert tiny.requests == []
+
+
 def test_a_revision_is_asked_for_by_name(tiny: HubServer) -> None:
     card(f"{NAME}@v2")
     assert tiny.requests[0] == f"HEAD /{REPOSITORY}/resolve/v2/config.json"

@@ -210,6 +210,12 @@ def test_a_file_that_changed_has_another_fingerprint(tmp_path: Path) -> None:
     assert fingerprint(card(f"test_resnet@{path}")) != before
 
 
+def test_parameters_of_a_file_count_the_classes_in_it(tmp_path: Path) -> None:
+    torch.save(tiny_model().state_dict(), tmp_path / "weights.pth")
+    expected = sum(parameter.numel() for parameter in tiny_model().parameters())
+    assert parameters(card(f"test_resnet@{tmp_path}/weights.pth")) == expected
+
+
 def test_parameters_are_counted_without_memory_for_weights(tmp_path: Path) -> None:
     found = replace(card("vit_giant_patch14_dinov2"), parameters=None)
     assert parameters(found) > 10**9
