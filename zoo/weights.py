@@ -101,7 +101,8 @@ def location(card: Card) -> Path | None:
     if not card.origin.startswith("hf-hub:"):
         path = hub.cached_url(card.origin)
         return path if path.is_file() else None
-    return next((path for name in catalog.WEIGHTS_FILES if (path := hub.cached(card.origin, name))), None)
+    kept = (hub.cached(card.origin, name) for name in catalog.WEIGHTS_FILES)
+    return next((path for path in kept if path is not None), None)
 
 
 def file(card: Card, *, offline: bool = False) -> Path:
