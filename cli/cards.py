@@ -57,7 +57,7 @@ def card_as_json(card: Card) -> dict[str, Any]:
         "crop_pct": card.preprocess.crop_pct,
         "num_classes": card.num_classes,
         "license": card.license,
-        "imagenet_top1": card.accuracy,
+        "accuracy": card.accuracy,
         "cached": card.cached,
         "origin": card.origin,
     }

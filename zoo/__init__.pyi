@@ -1,5 +1,6 @@
 from .catalog import Card as Card
 from .catalog import card as card
+from .catalog import cards as cards
 from .data.dataset import Dataset as Dataset
 from .data.source import read as read
 from .errors import ZooError as ZooError

@@ -18,7 +18,9 @@ class Order(StrEnum):
 
 def command(
     pattern: Annotated[str, typer.Argument(metavar="[GLOB]", help="A name, or a pattern such as 'resnet*'.")] = "*",
-    bundled: Annotated[bool, typer.Option("--bundled", help="Only models that come with the package.")] = False,
+    bundled: Annotated[
+        bool, typer.Option("--bundled", help="Only models whose weights lie in an installed package.")
+    ] = False,
     cached: Annotated[bool, typer.Option("--cached", help="Only models that need no network here and now.")] = False,
     max_params: Annotated[str | None, typer.Option("--max-params", help="At most so many parameters: 30M.")] = None,
     license_: Annotated[
@@ -37,7 +39,7 @@ def command(
     from zoo.catalog import cards, resolve
 
     found = matching(cards(pattern), max_params=max_params, license_=license_, order=sort.value)
-    found = [card for card in found if not bundled or card.source in {"bundled", "zoo"}]
+    found = [card for card in found if not bundled or card.source == "bundled"]
     found = [card for card in found if not cached or card.cached]
     if json:
         print_json([card_as_json(card) for card in found])

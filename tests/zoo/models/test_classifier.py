@@ -58,6 +58,7 @@ SLOW_TIMM = {
     "eva02_tiny_patch14_336": 336,
     "maxvit_rmlp_pico_rw_256": 256,
     "cait_xxs24_224": 224,
+    "volo_d1_224": 224,  # its second head is left out
 }
 TORCHVISION = ["mobilenet_v2", "mobilenet_v3_small", "shufflenet_v2_x0_5", "mnasnet0_5", "googlenet", "resnet18"]
 SLOW_TORCHVISION = [
