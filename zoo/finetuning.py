@@ -158,7 +158,7 @@ def _prepare(run: Run, *, device: str, offline: bool, progress: ProgressCallback
     say(_counts(dataset))
     return Job(
         run=run, card=chosen, dataset=dataset, features=features.matrix(chosen.name), groups=groups,
-        settings=settings, device=device, progress=progress, say=say,
+        settings=settings, device=device, offline=offline, progress=progress, say=say,
     )  # fmt: skip
 
 

@@ -36,6 +36,7 @@ class Job:
         groups: Number of each sample's group of near-duplicates, ``(n,)``.
         settings: What the person asked for.
         device: A name for ``zoo.devices``.
+        offline: Make no network call.
         progress: Told how far the work is.
         say: Told in words what was chosen and found.
     """
@@ -47,6 +48,7 @@ class Job:
     groups: IntArray
     settings: Settings
     device: str
+    offline: bool
     progress: ProgressCallback
     say: Callable[[str], None]
 

@@ -1,5 +1,6 @@
 """From a folder of images to a run, and on from where it stopped."""
 
+import importlib
 import os
 import signal
 import subprocess
@@ -127,6 +128,25 @@ def test_a_folder_that_is_not_empty_is_refused(images, tmp_path):
     with pytest.raises(OptionError, match="not empty"):
         zoo.finetune("efficientnet_lite0", images, out=tmp_path / "full", offline=True)
     assert [p.name for p in (tmp_path / "full").iterdir()] == ["mine.txt"]
+
+
+@pytest.mark.parametrize("recipe", ["probe", "finetune"])
+def test_offline_reaches_every_place_that_loads_weights(recipe, images, tmp_path, monkeypatch):
+    asked = []
+
+    def note(function):
+        def noting(*arguments, offline=False, **options):
+            asked.append(offline)
+            return function(*arguments, offline=offline, **options)
+
+        return noting
+
+    module = importlib.import_module(f"zoo.recipes.{recipe}")
+    name = {"probe": "with_head", "finetune": "load"}[recipe]
+    monkeypatch.setattr(module, name, note(getattr(module, name)))
+    zoo.finetune("lenet", images, out=tmp_path / "run", offline=True, recipe=recipe, epochs=1)
+    assert asked
+    assert all(asked)
 
 
 def test_runs_are_numbered(images, tmp_path, monkeypatch):

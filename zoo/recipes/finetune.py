@@ -51,7 +51,7 @@ def fit(job: Job) -> Fitted:
             remedy="Add images, name a validation split, or use the probe: zoo finetune MODEL DATA --set recipe=probe",
         )
     head = fit_probe(job).head
-    module = load(job.card)
+    module = load(job.card, offline=job.offline)
     set_head(module, torch.from_numpy(head.weight), torch.from_numpy(head.bias))
     probe_weights = {name: value.clone() for name, value in module.state_dict().items()}
     if _from_scratch(job):  # a head fitted on random features is no place to start from

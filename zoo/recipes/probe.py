@@ -42,8 +42,9 @@ def fit(job: Job) -> Fitted:
     for split in ("val", "test"):
         if len(job.dataset.indices(split)):
             predictions[split] = job.predictions(split, fitted.head.probabilities(job.rows(split)[0]))
+    weight, bias = torch.from_numpy(fitted.head.weight), torch.from_numpy(fitted.head.bias)
     return Fitted(
-        weights=with_head(job.card, torch.from_numpy(fitted.head.weight), torch.from_numpy(fitted.head.bias)),
+        weights=with_head(job.card, weight, bias, offline=job.offline),
         predictions=predictions,
         rows=(probe_row(predictions.get("val"), shipped=True),) if "val" in predictions else (),
         notes=(_cross_validated(job, fitted), *([validation.reason] if validation.folds else [])),
