@@ -38,9 +38,8 @@ def print_run(run: Run) -> None:
     """The figures on stdout, and the next commands."""
     for split, figures in scores_of(run).items():
         low, high = figures.interval
-        sys.stdout.write(
-            f"{split:5} accuracy {figures.accuracy:.1%}  (95 % interval {low:.1%} to {high:.1%}, {figures.count} images)\n"
-        )
+        interval = f"95 % interval {low:.1%} to {high:.1%}, {figures.count} images"
+        sys.stdout.write(f"{split:5} accuracy {figures.accuracy:.1%}  ({interval})\n")
     sys.stdout.write(f"report   {run.path / 'report.html'}\nweights  {run.weights}\n")
     sys.stdout.write(
         f"next     zoo predict {run.path} IMAGE   zoo diagnose {run.path}   zoo explain {run.path} IMAGE\n"

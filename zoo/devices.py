@@ -22,7 +22,12 @@ def check(device: str) -> str:
         DeviceError: There is no such device here.
     """
     kind, _, number = device.partition(":")
-    found = {"auto": True, "cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    found = {
+        "auto": True,
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": bool(torch.backends.mps.is_available()),
+    }
     if kind not in found or (number and not number.isdigit()):
         raise DeviceError(f"There is no device {device!r}.", remedy="Use auto, cpu, cuda, cuda:N or mps.")
     if not found[kind]:
@@ -53,7 +58,7 @@ def best_precision(device: torch.device) -> Precision:
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
     # Without its own instructions a processor emulates bfloat16, slower than float32.
-    return "bf16" if device.type == "cpu" and torch.backends.mkldnn.is_available() and _has_bf16() else "no"
+    return "bf16" if device.type == "cpu" and torch.backends.mkldnn.is_available() and _has_bf16() else "no"  # type: ignore[no-untyped-call]
 
 
 def _has_bf16() -> bool:

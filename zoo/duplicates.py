@@ -185,7 +185,7 @@ def _crop_candidates(
     statistics: Statistics, features: npt.NDArray[np.floating], rows: IntArray, rule: CopyRule
 ) -> IntArray:
     """Pairs of near neighbours, as positions among ``rows``, whose thumbnails agree too, ``(m, 2)``."""
-    from zoo.neighbours import nearest, reduce  # noqa: PLC0415 - faiss; a run that looks for no crops does not need it
+    from zoo.neighbours import nearest, reduce
 
     found = nearest(reduce(features[rows]), rule.neighbours)
     query, rank = np.nonzero(found.index >= 0)

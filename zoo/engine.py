@@ -83,7 +83,7 @@ class Backbone:
         if self._plain:  # without its head the model gives features itself: no hooks, so threads do not meet
             owner, _, attribute = names[0].rpartition(".")
             setattr(module.get_submodule(owner), attribute, nn.Identity())
-        self._module = module.to(engine.device, engine.dtype, memory_format=torch.channels_last).eval()
+        self._module = module.to(engine.device, engine.dtype).to(memory_format=torch.channels_last).eval()
         self._preprocess, self._engine = preprocess, engine
         self._lock = Lock()
 
@@ -107,7 +107,8 @@ class Backbone:
             pixels = pixels.pin_memory().to(self._engine.device, non_blocking=True)
         inputs = self._preprocess.normalise(pixels.to(self._engine.device), self._engine.dtype)
         if self._plain:
-            return self._module(inputs).flatten(1).float().cpu()
+            features: torch.Tensor = self._module(inputs)
+            return features.flatten(1).float().cpu()
         with self._lock:
             return embed(self._module, inputs).float().cpu()
 

@@ -129,7 +129,7 @@ def _predict(
     run: Run, files: list[Path], *, device: str, progress: ProgressCallback
 ) -> tuple[list[int], np.ndarray, list[Skipped]]:
     where = torch_device(device)
-    module = run.module().to(where, memory_format=torch.channels_last)
+    module = run.module().to(where).to(memory_format=torch.channels_last)
     usable, probabilities, skipped = predict_files(
         module, files, run.preprocess, device=where, precision=best_precision(where), progress=progress
     )

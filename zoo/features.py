@@ -1,7 +1,7 @@
 """The one pass over the images: read, hash, decode, measure, embed, store. Whatever was stored is never done again.
 
-Features and statistics are kept by the content of the file, so a folder that was moved or renamed costs nothing, ten new
-images cost ten, and copies of one file are looked at once.
+Features and statistics are kept by the content of the file, so a folder that was moved or renamed costs nothing, ten
+new images cost ten, and copies of one file are looked at once.
 """
 
 from __future__ import annotations
@@ -283,7 +283,9 @@ class _Pass:
             for name in self._backbones:
                 rows = np.stack([item.features[name] for item in usable])
                 self._tables.create(name, rows.shape[1]).append(digests, rows)
-            self._tables.statistics.append(digests, np.stack([item.record for item in usable]))
+            self._tables.statistics.append(
+                digests, np.stack([item.record for item in usable if item.record is not None])
+            )
         self._index.remember_faults((item.content, item.fault) for item in looked if item.fault is not None)
         read, self._read = self._read, []
         self._index.remember(read)

@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from accelerate.utils import broadcast_object_list
 
@@ -177,7 +177,7 @@ def _finish(job: Job, fitted: Fitted) -> None:
     write_model_card(job.run, license=job.card.license)
 
 
-def _default_recipe(settings: Settings, chosen: Card, device: str) -> str:
+def _default_recipe(settings: Settings, chosen: Card, device: str) -> Literal["probe", "finetune"]:
     """Fine-tuning where it is quick (a GPU) or asked for by its length; a probe needs pretrained features."""
     long = settings.time is not None or settings.epochs is not None
     has_features = chosen.source != "zoo"

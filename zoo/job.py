@@ -7,7 +7,7 @@ import io
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
-from typing import get_type_hints
+from typing import Any, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
@@ -64,7 +64,7 @@ class Job:
             return np.ones(classes, dtype=np.float32)
         counts = np.bincount(self.rows("train")[1], minlength=classes)
         present = max(1, int((counts > 0).sum()))
-        return (counts.sum() / (present * np.maximum(counts, 1))).astype(np.float32)
+        return np.asarray(counts.sum() / (present * np.maximum(counts, 1)), dtype=np.float32)
 
     def predictions(self, split: Split, probabilities: npt.NDArray[np.float32]) -> Predictions:
         """The split's images beside what a model says of them."""
@@ -146,7 +146,7 @@ def _cell(value: object) -> str:
     )
 
 
-def _value(kind: object, text: str) -> object:
+def _value(kind: object, text: str) -> Any:
     if kind is bool:
         return text == "yes"
     if kind in (str, int):

@@ -41,7 +41,8 @@ def write_model_card(run: Run, *, license: str | None) -> None:  # noqa: A002 - 
     lines += [f"`{run.config.model}`, {run.config.settings.recipe}, {len(run.classes)} classes.", ""]
     lines += ["| split | images | accuracy | 95 % interval | balanced accuracy |", "|---|---|---|---|---|"]
     lines += [
-        f"| {split} | {f.count} | {f.accuracy:.3f} | {f.interval[0]:.3f} to {f.interval[1]:.3f} | {f.balanced_accuracy:.3f} |"
+        f"| {split} | {f.count} | {f.accuracy:.3f} | {f.interval[0]:.3f} to {f.interval[1]:.3f} "
+        f"| {f.balanced_accuracy:.3f} |"
         for split, f in figures.items()
     ]
     shipped = next((row.name for row in read_rows(run.path) if row.shipped), "probe")

@@ -51,7 +51,7 @@ def forward(
     """Probabilities ``(n, classes)``, float32 on the CPU, for ``(n, height, width, channels)`` uint8."""
     inputs = preprocess.normalise(pixels.to(device, non_blocking=True))
     with autocast(device, precision):
-        logits = module(inputs)
+        logits: torch.Tensor = module(inputs)
     return logits.float().softmax(dim=1).cpu()
 
 
@@ -97,7 +97,7 @@ def predict_files(
     """Probabilities of the files that can be read.
 
     Returns:
-        Positions of the usable files, their probabilities ``(len(positions), classes)``, and the others with the reason.
+        Positions of the usable files, their probabilities ``(len(positions), classes)``, and the others with a reason.
     """
     usable: list[int] = []
     skipped: list[Skipped] = []

@@ -36,7 +36,7 @@ class Predictions:
     @property
     def predicted(self) -> npt.NDArray[np.int64]:
         """The most probable class of each image, shape ``(n,)``."""
-        return np.argmax(self.probabilities, axis=1).astype(np.int64)
+        return np.asarray(self.probabilities.argmax(axis=1), dtype=np.int64)
 
     def scores(self) -> Scores:
         """Figures over the images whose label is known. Needs at least one."""

@@ -88,7 +88,7 @@ class RunConfig:
                 f"The run was made by zoovet {plain.get('zoovet', '?')}, which is newer than this one.",
                 remedy="Update: pip install -U zoovet",
             )
-        shape = {key: tuple(v) if isinstance(v, list) else v for key, v in plain["preprocess"].items()}
+        shape: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in plain["preprocess"].items()}
         return cls(
             schema=int(plain["schema"]),
             version=str(plain["zoovet"]),

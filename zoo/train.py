@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from timm.optim import param_groups_layer_decay, param_groups_weight_decay
+from timm.optim import param_groups_layer_decay, param_groups_weight_decay  # type: ignore[attr-defined]
 from torch import nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -62,7 +62,7 @@ class Plan:
 Validate = Callable[[nn.Module], tuple[float, float]]
 
 
-def train(
+def train(  # noqa: C901, PLR0913, PLR0915 - one loop, to be read from top to bottom
     module: nn.Module,
     images: TrainingImages,
     plan: Plan,
@@ -97,7 +97,7 @@ def train(
         DeviceError: Not even one image fits into the device's memory.
     """
     device = accelerator.device
-    module.to(device, memory_format=torch.channels_last)
+    module.to(device).to(memory_format=torch.channels_last)
     average = copy.deepcopy(module).eval().requires_grad_(requires_grad=False)
     optimizer = torch.optim.AdamW(_parameter_groups(module, plan), lr=plan.learning_rate)
     steps = _steps_per_epoch(len(images), plan)
@@ -259,7 +259,7 @@ def _steps_per_epoch(count: int, plan: Plan) -> int:
 
 def _loader(
     images: TrainingImages, plan: Plan, accelerator: Accelerator, *, epoch: int, batch: int
-) -> DataLoader[tuple[torch.Tensor, torch.Tensor]]:
+) -> DataLoader[tuple[torch.Tensor, int]]:
     """This process's share of every batch from a position on, without end."""
 
     def batches() -> Iterator[list[tuple[int, int]]]:
@@ -313,7 +313,7 @@ def _graceful() -> Iterator[Callable[[], bool]]:
         yield asked.is_set
         return
 
-    def ask(number: int, frame: FrameType | None) -> None:
+    def ask(_number: int, _frame: FrameType | None) -> None:
         if asked.is_set():
             raise KeyboardInterrupt
         asked.set()

@@ -41,10 +41,10 @@ def command(
     from dataclasses import replace
 
     from cli.output import print_json, progress, say
+    from diagnose.budget import seconds
     from diagnose.diagnosis import Options, diagnose_fully
     from diagnose.report import as_json, exit_status, text
     from diagnose.review import read_answers, with_answers
-    from diagnose.budget import seconds
 
     given = {} if answers is None else read_answers(answers)
     options = Options(budget=None if budget is None else seconds(budget))

@@ -10,7 +10,7 @@ import typer
 from cli.options import Device, Json, Seed
 
 
-def command(  # noqa: PLR0917 - typer reads its options from here
+def command(
     run: Annotated[str, typer.Argument(help="Folder of a fine-tuning, such as runs/latest.", metavar="RUN")],
     images: Annotated[
         list[str] | None, typer.Argument(help="Image files or a folder; the run's held-out images by default.")

@@ -9,12 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from zoo.augment import KeptImages, TrainingImages, augmentation
 from zoo.checkpoints import Checkpoints, EpochRow
@@ -107,10 +109,10 @@ def resolve(job: Job, module: nn.Module, head: Head) -> Settings:
     asked, count = job.settings, len(job.dataset.indices("train"))
     batch = min(asked.batch_size or _BATCH, count)
     steps = max(1, count // batch)
-    has_batch_norm = any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in module.modules())
+    has_batch_norm = any(isinstance(m, _BatchNorm) for m in module.modules())
     scratch = _from_scratch(job)
     length = math.ceil(min(max(_EPOCHS * steps, _FEWEST_STEPS), _MOST_STEPS) / steps)
-    chosen = {
+    chosen: dict[str, Any] = {
         "recipe": "finetune",
         "epochs": None if asked.time else length,
         "batch_size": batch,
