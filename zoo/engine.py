@@ -187,7 +187,7 @@ def _accelerated(device: torch.device, name: str) -> Precision:
 def _worthwhile() -> list[Precision]:
     """Precisions that may be quickest on this processor, the likely one first."""
     found: list[Precision] = ["float32"]
-    if torch.backends.mkldnn.is_available() and has_bfloat16():
+    if has_bfloat16():
         found.insert(0, "bfloat16")
     return found
 

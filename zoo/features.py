@@ -2,8 +2,8 @@
 
     files -> known contents? -> the missing ones, in lanes: read, hash, decode, measure, resize, run, store -> rows
 
-Rows are keyed by content, so a second run, another name for a folder or a copied picture cost nothing, and a run that was
-stopped goes on where it was. Several backbones share one decode, several processes share the images.
+Rows are keyed by content, so a second run, another name for a folder or a copied picture cost nothing, and a run that
+was stopped goes on where it was. Several backbones share one decode, several processes share the images.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from zoo.card import Card
 from zoo.data.dataset import Dataset, Skipped
 from zoo.onepass import Column, Pass
 from zoo.progress import ProgressCallback, silent
+from zoo.statistics import STATISTICS
 from zoo.store import Digests, Table
 
 _IN_MEMORY = 512 * 2**20  # bytes; a larger matrix is a file that the system may drop from memory
@@ -105,7 +106,7 @@ def _collect(dataset: Dataset, work: Pass) -> Features:
     tables = {column.card.name: column.table for column in work.columns if column.table is not None}
     return Features(
         dataset=dataset.without(skipped) if skipped else dataset,
-        statistics=work.statistics.read(work.statistics.locate(digests)),
+        statistics=work.statistics.read(work.statistics.locate(digests)).view(STATISTICS),
         digests=digests,
         computed=work.computed,
         _tables=tables,

@@ -327,7 +327,7 @@ def _take(shards: Sequence[Shard], numbers: npt.NDArray[np.int64], out: npt.NDAr
 def _lock(path: Path) -> Iterator[bool]:
     """Whether this process alone holds the lock, which goes with the process however that ends."""
     try:
-        import fcntl  # noqa: PLC0415 - absent on Windows, where shards are then never merged
+        import fcntl  # absent on Windows, where shards are then never merged
     except ImportError:
         yield False
         return
