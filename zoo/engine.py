@@ -22,9 +22,10 @@ from torch import nn
 
 from zoo import cache
 from zoo.card import Card
+from zoo.devices import best_precision
 from zoo.errors import DeviceError, OptionError, StorageError
 from zoo.lanes import cores
-from zoo.models.classifier import embed
+from zoo.models.classifier import embed, final_layer_names
 from zoo.preprocess import Preprocess
 
 Precision = Literal["float32", "bfloat16", "float16"]
@@ -126,6 +127,7 @@ class Runner:
     def __init__(self, module: nn.Module, preprocess: Preprocess, engine: Engine, device: torch.device) -> None:
         self.engine, self._preprocess, self._device = engine, preprocess, device
         self._dtype = _DTYPES[engine.precision]
+        self._plain = _drop_head(module, preprocess)
         self._module = module.to(device=device, dtype=self._dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
         # One stream of work to an accelerator; the lanes that wait here have decoded, those that do not are decoding.
         self._turn = threading.Lock()
@@ -156,16 +158,39 @@ class Runner:
     @torch.inference_mode()
     def _forward(self, pixels: Pixels) -> npt.NDArray[np.float16]:
         batch = torch.from_numpy(pixels)
-        if self._device.type == "cpu":
+        if self._device.type == "cpu" and self._plain:
             return self._features(batch)
         batch = batch.pin_memory() if self._device.type == "cuda" else batch
         with self._turn:
             return self._features(batch.to(self._device, non_blocking=True))
 
     def _features(self, batch: torch.Tensor) -> npt.NDArray[np.float16]:
-        features = embed(self._module, self._preprocess.normalise(batch, self._dtype)).float()
+        inputs = self._preprocess.normalise(batch, self._dtype)
+        features = self._module(inputs).flatten(1) if self._plain else embed(self._module, inputs)
         # Half precision ends at 65504; no sane feature is there, and infinity would spoil every distance.
-        return np.asarray(features.clamp_(-65504, 65504).half().cpu().numpy())
+        return np.asarray(features.float().clamp_(-65504, 65504).half().cpu().numpy())
+
+
+@torch.inference_mode()
+def _drop_head(module: nn.Module, preprocess: Preprocess) -> bool:
+    """Takes the last layer away, so that the model gives features; whether it then does, or was left as it was.
+
+    ``embed`` catches the features with a hook, and threads would catch each other's.
+    """
+    names = final_layer_names(module)
+    if len(names) != 1:
+        return False
+    probe = torch.linspace(-1, 1, preprocess.channels * preprocess.size[0] * preprocess.size[1])
+    inputs = probe.view(1, preprocess.channels, *preprocess.size)
+    expected = embed(module, inputs)
+    owner, _, attribute = names[0].rpartition(".")
+    head = module.get_submodule(names[0])
+    setattr(module.get_submodule(owner), attribute, nn.Identity())
+    features = module(inputs)
+    if isinstance(features, torch.Tensor) and torch.equal(features.flatten(1), expected):
+        return True
+    setattr(module.get_submodule(owner), attribute, head)
+    return False
 
 
 def _out_of_memory(error: RuntimeError) -> bool:
@@ -180,21 +205,16 @@ def _narrow(name: str) -> Precision:
 def _accelerated(device: torch.device, name: str) -> Precision:
     if name != "auto":
         return _narrow(name)
-    bfloat16 = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    return "bfloat16" if bfloat16 else "float16"
+    best: dict[str, Precision] = {"bf16": "bfloat16", "fp16": "float16", "no": "float32"}
+    return best[best_precision(device)]
 
 
 def _worthwhile() -> list[Precision]:
     """Precisions that may be quickest on this processor, the likely one first."""
     found: list[Precision] = ["float32"]
-    if has_bfloat16():
+    if best_precision(torch.device("cpu")) == "bf16":
         found.insert(0, "bfloat16")
     return found
-
-
-def has_bfloat16() -> bool:
-    """Whether the processor has instructions for bfloat16; without them it is emulated, slower than float32."""
-    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())  # noqa: SLF001
 
 
 def _measured(card: Card, module: nn.Module, precisions: tuple[Precision, ...]) -> Engine:

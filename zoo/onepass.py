@@ -16,12 +16,12 @@ from zoo.card import Card
 from zoo.contents import Content, Contents
 from zoo.data.dataset import IntArray
 from zoo.data.decode import Picture, UnusableImage, decode_picture
+from zoo.predict import decoded_side
 from zoo.progress import ProgressCallback
 from zoo.statistics import STATISTICS, measure
 from zoo.store import Digests, Table, Writer, as_digests, mark_used, row_bytes
 
 _FORMAT = 1  # of what is stored; a change makes everything anew
-_STATISTICS_SIDE = 256  # the shorter side that the statistics want of a picture
 _HELD = 64 * 2**20  # bytes of files that a lane holds at a time, beyond the last one
 _LARGE = 16_000_000  # pixels; larger pictures are decoded one at a time
 _REASON = 120  # bytes of a reason that are kept
@@ -46,11 +46,6 @@ class Column:
         self._runner: engine.Runner | None = None
         self.refresh()
         mark_used(self.folder)
-
-    @property
-    def side(self) -> int:
-        """The shorter side that the backbone wants of a picture, pixels."""
-        return round(max(self.card.preprocess.size) / self.card.preprocess.crop_pct)
 
     def refresh(self) -> None:
         """Opens the table again. The width of its rows is known once there are some."""
@@ -106,7 +101,7 @@ class Pass:
         self.known = np.zeros(len(files), dtype=bool)
         self.computed = 0
         self._unreadable: dict[int, str] = {}
-        self._side = max([_STATISTICS_SIDE, *(column.side for column in columns)])
+        self._side = decoded_side(*(column.card.preprocess for column in columns))
         self._lock, self._loading, self._large = threading.Lock(), threading.Lock(), threading.Lock()
         self._claimed: set[bytes] = set()
         self._writers: dict[str, Writer] = {}
