@@ -78,7 +78,7 @@ class _Crew(Generic[T]):
     def _lane(self) -> None:
         torch.set_num_threads(1)
         try:
-            for chunk in iter(self._next, None):
+            while (chunk := self._next()) is not None:
                 self._reports.put(self._work(chunk))
         except BaseException as error:  # noqa: BLE001 - it is raised in the thread that waits
             self.error = self.error or error
