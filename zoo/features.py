@@ -42,7 +42,7 @@ class Features:
     statistics: npt.NDArray[np.void]
     digests: Digests
     computed: int
-    _tables: Mapping[str, Table] = field(repr=False)
+    _tables: Mapping[str, Table | None] = field(repr=False)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -52,6 +52,8 @@ class Features:
     def matrix(self, name: str) -> npt.NDArray[np.float16]:
         """The features of one backbone, ``(n, d)``, in the order of the samples. A large one lies on the disk."""
         table = self._tables[name]
+        if table is None or not len(self.digests):
+            return np.zeros((0, 0 if table is None else table.dtype.shape[0]), dtype=np.float16)
         numbers = table.locate(self.digests)
         if len(numbers) * table.dtype.itemsize <= _IN_MEMORY:
             return np.asarray(table.read(numbers), dtype=np.float16)
@@ -103,7 +105,7 @@ def _collect(dataset: Dataset, work: Pass) -> Features:
     skipped = [Skipped(path=dataset.samples[position].path, reason=reason) for position, reason in reasons.items()]
     usable = np.setdiff1d(np.arange(len(work.files)), np.fromiter(reasons, dtype=np.int64, count=len(reasons)))
     digests = work.digests[usable]
-    tables = {column.card.name: column.table for column in work.columns if column.table is not None}
+    tables = {column.card.name: column.table for column in work.columns}
     return Features(
         dataset=dataset.without(skipped) if skipped else dataset,
         statistics=work.statistics.read(work.statistics.locate(digests)).view(STATISTICS),

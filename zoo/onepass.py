@@ -116,6 +116,7 @@ class Pass:
             progress: Told how many files are done, of those to be looked at.
             share: This process's number and how many there are; each looks at the files at its own positions.
         """
+        self._refresh()
         self._recall()
         missing = self._missing()
         missing = missing[missing % share[1] == share[0]]
