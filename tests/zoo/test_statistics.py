@@ -34,8 +34,8 @@ def test_sizes_and_kinds_are_those_of_the_file():
     found = measure(decode_picture(data), len(data))
     assert found.dtype == STATISTICS
     assert (int(found["bytes"]), int(found["width"]), int(found["height"])) == (len(data), 120, 90)
-    assert (bytes(found["format"]), bytes(found["mode"])) == (b"JPEG", b"RGB")
-    assert record(picture().convert("L"))["mode"] == b"L"
+    assert (found["format"].item(), found["mode"].item()) == (b"JPEG", b"RGB")
+    assert record(picture().convert("L"))["mode"].item() == b"L"
 
 
 def test_light_is_measured_as_defined():
@@ -117,7 +117,7 @@ def test_a_resaved_copy_has_nearly_the_same_hashes():
 
 @pytest.mark.parametrize("quality", [10, 30, 50, 75, 90, 95])
 def test_the_quality_of_a_jpeg_is_read_from_its_tables(quality):
-    assert record(picture(), "JPEG", quality=quality)["quality"] == pytest.approx(quality, abs=2)
+    assert int(record(picture(), "JPEG", quality=quality)["quality"]) == pytest.approx(quality, abs=2)
 
 
 def test_other_formats_have_no_quality():

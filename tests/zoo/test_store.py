@@ -149,8 +149,8 @@ def test_a_writer_stores_what_it_collected_when_it_is_flushed(tmp_path):
 
 def write_many(folder, worker):
     table = Table(folder, ROW)
-    for start in range(worker * 200, worker * 200 + 200, 10):
-        table.append(names(start, start + 10), rows(start, start + 10))
+    for start in range(worker * 200, worker * 200 + 200, 20):
+        table.append(names(start, start + 20), rows(start, start + 20))
 
 
 def test_processes_that_write_and_merge_at_once_lose_nothing(tmp_path):
