@@ -153,6 +153,7 @@ def write_many(folder, worker):
         table.append(names(start, start + 20), rows(start, start + 20))
 
 
+@pytest.mark.slow
 def test_processes_that_write_and_merge_at_once_lose_nothing(tmp_path):
     context = multiprocessing.get_context("spawn")
     workers = [context.Process(target=write_many, args=(tmp_path, worker)) for worker in range(3)]
@@ -185,6 +186,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no kill -9")
 def test_a_writer_killed_at_any_moment_leaves_a_table_that_reads_and_takes_rows(tmp_path):
     root = str(Path(__file__).parents[2])
