@@ -117,7 +117,7 @@ def test_a_resaved_copy_has_nearly_the_same_hashes():
 
 @pytest.mark.parametrize("quality", [10, 30, 50, 75, 90, 95])
 def test_the_quality_of_a_jpeg_is_read_from_its_tables(quality):
-    assert int(record(picture(), "JPEG", quality=quality)["quality"]) == pytest.approx(quality, abs=2)
+    assert int(record(picture(), "JPEG", quality=quality)["quality"]) == pytest.approx(quality, abs=1)
 
 
 def test_other_formats_have_no_quality():
