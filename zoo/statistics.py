@@ -50,11 +50,10 @@ _COSINES = np.cos(_FREQUENCIES).astype(np.float32)  # the first eight rows of th
 _SIGNS = np.array([1, -1] * 4, dtype=np.float32)  # what a flip does to them
 _BITS = np.uint64(1) << np.arange(64, dtype=np.uint64)
 # The luminance table of ITU-T T.81, annex K, in ascending order: libjpeg's at quality 50.
-_LUMINANCE = np.array(
-    "10 11 12 12 13 14 14 14 16 16 16 17 18 19 22 22 24 24 24 26 29 35 37 40 40 49 51 51 55 55 56 56 "
-    "57 58 60 61 62 64 64 68 69 72 77 78 80 81 87 87 92 92 95 98 99 100 101 103 103 103 104 109 112 113 120 121".split(),
-    dtype=np.int64,
-)
+_LUMINANCE = np.array([
+    10, 11, 12, 12, 13, 14, 14, 14, 16, 16, 16, 17, 18, 19, 22, 22, 24, 24, 24, 26, 29, 35, 37, 40, 40, 49, 51, 51, 55, 55, 56, 56,
+    57, 58, 60, 61, 62, 64, 64, 68, 69, 72, 77, 78, 80, 81, 87, 87, 92, 92, 95, 98, 99, 100, 101, 103, 103, 103, 104, 109, 112, 113, 120, 121,
+])  # fmt: skip
 _TAKEN, _CHANGED, _MAKER, _MODEL = 36867, 306, 271, 272  # EXIF tags
 
 
