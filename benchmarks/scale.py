@@ -2,8 +2,8 @@
 
     python -m benchmarks.scale [--images N] [--width D] [--classes C]
 
-The backbone is a stub: features and statistics are generated, and stored as the pass stores them. Everything after that is
-the product's own code. Memory is what this process holds itself (anonymous pages); pages of mapped files are counted
+The backbone is a stub: features and statistics are generated, and stored as the pass stores them. Everything after
+that is the product's own code. Memory is what this process holds itself (anonymous pages); pages of mapped files are counted
 apart, because the system takes them back when it needs them.
 """
 
@@ -21,13 +21,11 @@ from pathlib import Path
 
 import numpy as np
 
-os.environ.setdefault("OMP_NUM_THREADS", str(os.cpu_count()))
-
-from zoo.data import Dataset, Sample  # noqa: E402
-from zoo.features import Features  # noqa: E402
-from zoo.probe import probe  # noqa: E402
-from zoo.statistics import STATISTICS  # noqa: E402
-from zoo.store import Table, Writer, as_digests, digest  # noqa: E402
+from zoo.data import Dataset, Sample
+from zoo.features import Features
+from zoo.probe import probe
+from zoo.statistics import STATISTICS
+from zoo.store import Table, Writer, as_digests, digest
 
 BLOCK = 4096
 

@@ -147,7 +147,7 @@ def test_class_weights_raise_the_recall_of_a_rare_class():
 
 def test_many_images_choose_the_strength_on_a_sample_and_fit_on_all(digits, monkeypatch):
     x, y, folds = digits
-    monkeypatch.setattr(probe_module, "CHOICE_ROWS", 300)
+    monkeypatch.setattr(probe_module, "CHOICE_ROWS", 290)
     result = probe(x, y, 10, folds=folds)
     expected = fit_head(x, y, 10, strength=result.strength)
     np.testing.assert_allclose(result.head.probabilities(x), expected.probabilities(x), atol=1e-2)
