@@ -3,8 +3,8 @@
     python -m benchmarks.scale [--images N] [--width D] [--classes C]
 
 The backbone is a stub: features and statistics are generated, and stored as the pass stores them. Everything after
-that is the product's own code. Memory is what this process holds itself (anonymous pages); pages of mapped files are counted
-apart, because the system takes them back when it needs them.
+that is the product's own code. Memory is what this process holds itself (anonymous pages); pages of mapped files are
+counted apart, because the system takes them back when it needs them.
 """
 
 from __future__ import annotations
