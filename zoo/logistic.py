@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,20 +72,26 @@ class Problem:
         self.x = x
         self.y = torch.from_numpy(np.ascontiguousarray(y, dtype=np.int64)).to(self.device)
         self.num_classes = num_classes
-        self._weigh(weights)
+        self._weigh(torch.from_numpy(np.array(weights, dtype=np.float32)).to(self.device))
         # Few rows are held standardised and rotated; many are read block by block, raw, at every step.
         self._held: Tensor | None = None
-        self.basis = _basis(self)
-        if len(x) <= _CURVATURE_ROWS:
+        with _threads(1 if self.small else torch.get_num_threads()):
+            self.basis = _basis(self)
+        if self.small:
             rows = self._tensor(slice(None))
             self._held = (rows - self.basis.mean) / self.basis.scale @ self.basis.rotation
 
-    def _weigh(self, weights: FloatArray) -> None:
-        self.weights = torch.from_numpy(np.ascontiguousarray(weights, dtype=np.float32)).to(self.device)
+    @property
+    def small(self) -> bool:
+        """Whether the rows are held in memory, and a fit of them is too little work to be spread over cores."""
+        return len(self.x) <= _CURVATURE_ROWS
+
+    def _weigh(self, weights: Tensor) -> None:
+        self.weights = weights.contiguous()
         self.total = self.weights.sum(0)
         self._rows = max(256, _BLOCK // (self.num_classes * weights.shape[1] + self.x.shape[1]))
 
-    def reweighted(self, weights: FloatArray) -> Problem:
+    def reweighted(self, weights: Tensor) -> Problem:
         """The same rows in the same basis with other weights, ``(n, k)``."""
         other = copy.copy(self)
         other._weigh(weights)  # noqa: SLF001 - of this class
@@ -176,19 +184,54 @@ def _basis(problem: Problem) -> Basis:
     return Basis(mean=mean, scale=scale, rotation=rotation, spectrum=spectrum.clamp_min(0))
 
 
-def solve(problem: Problem, strength: float, start: Point, *, tolerance: float, max_steps: int = 300) -> Point:
-    """Minimises the objective from ``start`` by L-BFGS.
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Lets PyTorch use so many cores. Threads that wait for each other at every step burn what others need."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def solve(problem: Problem, strength: float, start: Point, *, tolerance: float) -> Point:
+    """Minimises the objective of every fit from ``start``.
+
+    On a processor each thread takes some of the fits: they need not wait for each other at every step, which costs
+    most where other programs keep the cores busy too.
 
     Args:
         problem: What is fitted.
         strength: Inverse of the penalty; scikit-learn's ``C``.
         start: The first guess; a neighbour on the path saves most steps.
         tolerance: Largest entry of the scaled gradient of the mean loss at which to stop.
-        max_steps: Gives up after so many steps with the best point found.
 
     Returns:
         The minimum.
     """
+    fits, cores = len(start.bias), torch.get_num_threads()
+    count = min(fits, cores) if problem.device.type == "cpu" else 1
+    if count == 1:
+        with _threads(1 if problem.small else cores):
+            return minimise(problem, strength, start, tolerance=tolerance)
+    parts = torch.arange(fits).tensor_split(count)
+
+    def one(part: Tensor) -> Point:
+        torch.set_num_threads(cores // count)
+        alone = problem.reweighted(problem.weights[:, part])
+        point = Point(weight=start.weight[part], bias=start.bias[part])
+        return minimise(alone, strength, point, tolerance=tolerance)
+
+    # The count is each thread's own, but new threads take the last one set, so it is set again afterwards.
+    with _threads(cores), ThreadPoolExecutor(count) as pool:
+        points = list(pool.map(one, parts))
+    weight, bias = torch.cat([p.weight for p in points]), torch.cat([p.bias for p in points])
+    return Point(weight=weight, bias=bias)
+
+
+def minimise(problem: Problem, strength: float, start: Point, *, tolerance: float, max_steps: int = 300) -> Point:
+    """L-BFGS on all fits of the problem as one; see ``solve``. After ``max_steps`` the best point found will do."""
     decay = 1 / (strength * problem.total)
     shape = start.weight.shape
     scaling = (_CURVATURE * problem.basis.spectrum + decay[:, None]).rsqrt()[:, :, None]

@@ -23,7 +23,7 @@ Method = Literal["logistic", "lda", "ridge"]
 #: The strengths tried, weakest fit first; each step is a factor of three.
 STRENGTHS: tuple[float, ...] = tuple(float(f"{c:.3g}") for c in np.geomspace(1e-4, 2, 10))
 FEW = 16  # images a class, on average, below which logistic regression is not tried
-CHOICE_ROWS = 20_000  # the strength is chosen on at most so many images
+CHOICE_ROWS = 10_000  # the strength is chosen on at most so many images
 _GAIN = 0.005  # a step on the path that lowers the log loss by less, as a share, is the last
 _PATH_TOLERANCE = 1e-3
 _TOLERANCE = 3e-5
@@ -155,7 +155,7 @@ def probe(
     weights = np.ones(len(y)) if class_weights is None else np.asarray(class_weights, dtype=np.float64)[y]
     if len(y) < FEW * num_classes:
         return _few_shot(x, y, num_classes, folds, weights)
-    if len(y) > CHOICE_ROWS:
+    if len(y) > 2 * CHOICE_ROWS:
         return _large(x, y, num_classes, folds, weights, device)
     problem = _folded(x, y, num_classes, folds, weights, device)
     strength, point, held_out = _path(problem, y, folds, weights)
@@ -178,7 +178,7 @@ def _large(x: FloatArray, y: IntArray, num_classes: int, folds: IntArray, weight
 
 def _whole(problem: Problem, weights: FloatArray, strength: float, point: Point, *, tolerance: float) -> Head:
     """The head on all rows. The mean of the folds' heads is a guess so near that a few steps are left."""
-    whole = problem.reweighted(weights[:, None])
+    whole = problem.reweighted(torch.from_numpy(np.array(weights[:, None], dtype=np.float32)).to(problem.device))
     start = Point(weight=point.weight.mean(0, keepdim=True), bias=point.bias.mean(0, keepdim=True))
     return _head(whole, solve(whole, strength, start, tolerance=tolerance))
 

@@ -49,7 +49,12 @@ _FREQUENCIES = np.arange(8)[:, None] * (np.arange(_HASH) + 0.5)[None, :] * np.pi
 _COSINES = np.cos(_FREQUENCIES).astype(np.float32)  # the first eight rows of the discrete cosine transform (type II)
 _SIGNS = np.array([1, -1] * 4, dtype=np.float32)  # what a flip does to them
 _BITS = np.uint64(1) << np.arange(64, dtype=np.uint64)
-_STANDARD_LUMINANCE = 3693  # sum of the luminance table of ITU-T T.81, annex K, at quality 50
+# The luminance table of ITU-T T.81, annex K, in ascending order: libjpeg's at quality 50.
+_LUMINANCE = np.array([
+    10, 11, 12, 12, 13, 14, 14, 14, 16, 16, 16, 17, 18, 19, 22, 22, 24, 24, 24, 26, 29, 35,
+    37, 40, 40, 49, 51, 51, 55, 55, 56, 56, 57, 58, 60, 61, 62, 64, 64, 68, 69, 72, 77, 78,
+    80, 81, 87, 87, 92, 92, 95, 98, 99, 100, 101, 103, 103, 103, 104, 109, 112, 113, 120, 121,
+])  # fmt: skip
 _TAKEN, _CHANGED, _MAKER, _MODEL = 36867, 306, 271, 272  # EXIF tags
 
 
@@ -112,8 +117,18 @@ def jpeg_quality(quantization: Mapping[int, list[int]]) -> int:
     """The setting, 1 to 100, at which libjpeg makes tables this coarse; 0 without tables."""
     if not quantization:
         return 0
-    scale = 100 * sum(quantization[min(quantization)]) / _STANDARD_LUMINANCE
-    return int(np.clip(round(100 - scale / 2 if scale <= 100 else 5000 / scale), 1, 100))
+    coarseness = sum(quantization[min(quantization)])
+    return int(np.argmin(np.abs(_COARSENESS - coarseness))) + 1
+
+
+def _coarseness() -> npt.NDArray[np.int64]:
+    """The sum of libjpeg's luminance table at qualities 1 to 100."""
+    quality = np.arange(1, 101)[:, None]
+    scale = np.where(quality < 50, 5000 // quality, 200 - 2 * quality)
+    return np.asarray(np.clip((_LUMINANCE * scale + 50) // 100, 1, 255).sum(axis=1))
+
+
+_COARSENESS = _coarseness()
 
 
 def _reduced(image: Image.Image) -> Image.Image:

@@ -31,7 +31,8 @@ _HEADER = np.dtype([("magic", "S8"), ("rows", "<u8"), ("row_bytes", "<u8"), ("ch
 _SMALL = 32 * 2**20  # bytes; a larger shard is never rewritten
 _MANY = 16  # small shards at which they are merged
 _STALE = 3600  # seconds after which a temporary file was left by a process that died
-_AT_ONCE = 4096  # rows held in memory while shards are merged
+_AT_ONCE = 4096  # rows held in memory before they are written, or while shards are merged
+_FLUSH_SECONDS = 20  # of work that a killed process loses at most
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +126,48 @@ class Table:
                     yield path
             except FileNotFoundError:  # merged by another process meanwhile
                 continue
+
+
+class Writer:
+    """Collects rows and stores them some thousand, or some seconds' worth, at a time. Not for several threads.
+
+    Args:
+        table: Where they go.
+    """
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._names: list[bytes] = []
+        self._rows: list[npt.NDArray[np.generic]] = []
+        self._since = time.monotonic()
+
+    def add(self, names: Sequence[bytes], rows: npt.NDArray[np.generic]) -> None:
+        """Takes a row for each digest."""
+        self._names.extend(names)
+        self._rows.append(rows)
+        if len(self._names) >= _AT_ONCE or time.monotonic() - self._since > _FLUSH_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Stores what was collected. Raises ``StorageError`` as ``Table.append`` does."""
+        if self._names:
+            names, rows = self._names, np.concatenate(self._rows)
+            self._names, self._rows = [], []
+            self._table.append(as_digests(names), rows)
+        self._since = time.monotonic()
+
+
+def row_bytes(folder: Path) -> int | None:
+    """Bytes of a row of the table in ``folder``, as a shard of it says; ``None`` where there is none."""
+    for path in _paths(folder):
+        try:
+            with path.open("rb") as file:
+                header = np.frombuffer(file.read(_HEADER.itemsize), dtype=_HEADER)
+        except (FileNotFoundError, ValueError):  # merged meanwhile, or cut inside the header
+            continue
+        if len(header) and header[0]["magic"] == _MAGIC:
+            return int(header[0]["row_bytes"])
+    return None
 
 
 def digest(data: bytes) -> bytes:
@@ -284,7 +327,7 @@ def _take(shards: Sequence[Shard], numbers: npt.NDArray[np.int64], out: npt.NDAr
 def _lock(path: Path) -> Iterator[bool]:
     """Whether this process alone holds the lock, which goes with the process however that ends."""
     try:
-        import fcntl
+        import fcntl  # absent on Windows, where shards are then never merged
     except ImportError:
         yield False
         return
