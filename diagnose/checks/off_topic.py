@@ -46,7 +46,7 @@ class OffTopic(Check[Context]):
     cluster_size: int = 40  # pictures in a cluster, on average
     fewest: int = 15  # pictures in a clique
     concentration: float = 0.1  # of a clique's labels, 0 as in the whole data, 1 all alike
-    lag: float = 0.25  # accuracy that a clique must lie below the whole's
+    lag: float = 0.15  # accuracy that a clique must lie below the whole's
     noted_share: float = 0.005
 
     def run(self, context: Context) -> list[Finding]:
