@@ -44,7 +44,7 @@ class World:
         )
         looked = [_look(data) for data in self.files]
         statistics = np.array([record for record, _ in looked], dtype=STATISTICS)
-        features = np.array([feature for _, feature in looked], dtype=np.float16).reshape(len(looked), -1)
+        features = np.array([feature for _, feature in looked], dtype=np.float16).reshape(len(looked), 240)
         return Context(dataset=dataset, statistics=statistics, embeddings={"tiny": features}, **keywords)
 
     def rows(self, split):
@@ -70,7 +70,7 @@ class World:
 
 
 @cache
-def healthy(seed=0, n=900, *, splits=True) -> World:
+def healthy(seed=0, n=600, *, splits=True) -> World:
     """Digits on a paper with a little texture of its own, as PNG files; two thirds for training where split."""
     rng = np.random.default_rng(seed)
     digits = load_digits()
@@ -227,7 +227,7 @@ def misspelt(world, share, seed=0):
     return replace(world, labels=labels, classes=(*CLASSES, "Class 3", "class-5 "))
 
 
-def bursts(size, seed=0, n=900):
+def bursts(size, seed=0, n=600):
     """Each picture is a burst: ``size`` frames that differ by a small shift and grain, spread over both parts at random."""
     rng = np.random.default_rng(seed)
     digits = load_digits()

@@ -68,7 +68,7 @@ class Shortcut(Check[Context]):
     causes: ClassVar[tuple[str, ...]] = ("shortcut",)
 
     noted_skill: float = 0.35
-    failing_skill: float = 0.5
+    failing_skill: float = 0.45
     failing_gap: float = 0.1  # accuracy lost where the nuisance points elsewhere
     failing_cost: float = 0.02  # accuracy lost when a frame's colours are taken out of the features
     perfect_skill: float = 0.9  # where hardly any picture contradicts it
@@ -148,7 +148,7 @@ class Shortcut(Check[Context]):
         kept = [_residual(x, columns[rng.permutation(len(columns))]), _residual(x, columns)]
         right = [linear.cross_predict(features, context.labels, folds, context.num_classes) == context.labels for features in kept]
         cost = paired_difference(right[0], right[1])
-        if conflict.sum() >= self.fewest_conflicts:
+        if worst.name in _FRAME:
             return cost, worst.skill >= self.failing_skill and cost.value >= self.failing_cost
         return cost, worst.name in _MEANINGLESS and worst.skill >= self.perfect_skill
 
