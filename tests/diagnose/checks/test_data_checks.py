@@ -17,7 +17,7 @@ FAULTS = {
     "off-topic": [faults.strangers(faults.healthy(), share) for share in (0.04, 0.12)],
     "shortcut": [faults.with_patches(faults.healthy(0, 900), share, part) for share, part in ((0.8, "train"), (1.0, "all"))],
     "label-names": [faults.misspelt(faults.healthy(), share) for share in (0.2, 0.5)],
-    "too-few-images": [faults.healthy(0, count) for count in (200, 240)],
+    "too-few-images": [faults.healthy(0, count, splits=False) for count in (80, 130)],
 }
 CASES = [(cause, number) for cause in FAULTS for number in (0, 1)]
 
