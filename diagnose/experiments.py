@@ -23,7 +23,7 @@ from zoo.data import Dataset, Sample, folds
 from zoo.errors import StorageError
 from zoo.neighbours import reduce
 
-POSITIVE_LINE = 0.9  # a frozen EfficientNet-Lite0 reaches 0.97 on the reference images
+POSITIVE_LINE = 0.8  # a frozen EfficientNet-Lite0 reaches 0.91 on the reference images, chance 0.1
 _IMAGES = 400
 _SIDE = 64  # pixels of the reference images
 #: Features of a data set, ``(n, d)``, by the known-good model.

@@ -35,32 +35,44 @@ class LearningCurve:
     def gain_from_doubling(self) -> Estimate:
         """The fall of the error from N to 2N, by the falls up to N; a fraction.
 
-        A power law ``a + b N^-c`` makes each halving's fall a constant multiple of the one before. The multiple is estimated
-        from the last falls and kept within [0, 1]; the interval covers the seeds and the held-out pictures.
+        A power law ``a + b N^-c`` makes the falls from doubling to doubling a geometric series, which is fitted to them.
+        The interval covers the seeds and the held-out pictures.
         """
         falls = -np.diff(self.errors, axis=1)
-        last, before = falls[:, -1], falls[:, -2]
-        ratio = float(np.clip(last.mean() / before.mean(), 0, 1)) if before.mean() > 0 else 1.0
-        value = float(last.mean()) * ratio
+        fall, ratio = _geometric(falls.mean(axis=0))
+        value = fall * ratio
         error = float(self.errors[:, -1].mean())
-        changed = min(1.0, abs(float(last.mean())) + 0.3 * error)  # pictures whose answer differs between two sizes
+        changed = min(1.0, abs(fall) + 0.3 * error)  # pictures whose answer differs between two sizes
+        last = falls[:, -1]
         spread = (float(last.var(ddof=1)) / len(last) + changed / max(self.held_out, 1)) ** 0.5
         return Estimate(value=value, interval=(value - 1.96 * ratio * spread - 0.002, value + 1.96 * spread))
 
     def needed(self, error: float) -> int | None:
         """Training pictures at which the error is reached if the falls go on as they did; ``None`` beyond 64 times."""
-        falls = -np.diff(self.errors.mean(axis=0))
-        ratio = float(np.clip(falls[-1] / falls[-2], 0, 1)) if falls[-2] > 0 else 1.0
-        reached, fall, size = float(self.errors[:, -1].mean()), float(falls[-1]), int(self.sizes[-1])
-        for _ in range(6):
+        reached, size = float(self.errors[:, -1].mean()), int(self.sizes[-1])
+        fall, ratio = _geometric(-np.diff(self.errors.mean(axis=0)))
+        for _ in range(7):
             if reached <= error:
                 return size
             fall *= ratio
             reached, size = reached - fall, size * 2
-        return size if reached <= error else None
+        return None
 
 
-def learning_curve(context: Context, *, steps: int = 4, seeds: int = 3) -> LearningCurve:
+def _geometric(falls: FloatArray) -> tuple[float, float]:
+    """The falls as a geometric series, by least squares: the last fall and the ratio from one to the next, in [0, 1]."""
+    place = np.arange(len(falls)) - len(falls) + 1
+    best, chosen = np.inf, (float(falls[-1]), 1.0)
+    for ratio in np.linspace(0.1, 1, 19):
+        shape = ratio**place
+        last = float(falls @ shape / (shape @ shape))
+        error = float(((falls - last * shape) ** 2).sum())
+        if error < best:
+            best, chosen = error, (last, float(ratio))
+    return chosen
+
+
+def learning_curve(context: Context, *, steps: int = 4, seeds: int = 5) -> LearningCurve:
     """Errors on nested subsets of the training pictures: all of them, a half, a quarter, ...
 
     The subsets are drawn within the classes, so that none dies out; they are trained on with the best backbone's

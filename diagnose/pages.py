@@ -149,7 +149,7 @@ def _confusable(context: Context) -> tuple[Pair, ...]:
 def _drawn(diagnosis: Diagnosis) -> tuple[Point, ...]:
     """The learning curve in a drawing of 600 x 240, sizes on a logarithmic axis; empty where none was measured."""
     assert diagnosis.context is not None
-    curve = diagnosis.context.found(("learning-curve", "4", "3"))
+    curve = diagnosis.context.found(("learning-curve", "4", "5"))
     if not isinstance(curve, LearningCurve):
         return ()
     errors = curve.errors.mean(axis=0)

@@ -119,13 +119,13 @@ class Duplicates(Check[Context]):
             check=self.name,
             cause="split-leakage",
             side=self.side,
-            outcome=judge(None, untrustworthy=void) if void else Outcome.REVIEW,
+            outcome=judge(None, untrustworthy=void),
             message=f"{int(leaked.sum())} of {len(held_out)} held-out pictures have a copy in the training part: "
             "the accuracy measured on them is too high.",
             remedy="Keep all copies of a picture in one split: zoo diagnose DATA --fix OUT",
             evidence=(evidence, with_copies),
             examples=_examples(context, groups, shown),
-            points=points if void else None,
+            points=points if void and points.interval[0] > 0 else None,
         )
 
 

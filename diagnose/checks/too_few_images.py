@@ -18,7 +18,7 @@ from diagnose.learning_curve import LearningCurve, learning_curve
 class TooFewImages(Check[Context]):
     """Whether the accuracy is still rising with the number of training pictures.
 
-    What it does: learns from an eighth, a quarter, a half and all of the training pictures, three times, and reports by how
+    What it does: learns from an eighth, a quarter, a half and all of the training pictures, five times, and reports by how
     much the error would fall if their number were doubled, with an interval. More pictures nearly always help a little:
     without a target it is a fault only where doubling wins five points or more.
 

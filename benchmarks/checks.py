@@ -1,0 +1,317 @@
+"""Precision and recall of every data check on real images, and false alarms over healthy variants.
+
+    python -m benchmarks.checks --data ../shared/data --out benchmarks/results/checks.md
+
+Healthy variants are random four fifths of a data set under random splits, copies kept together. Faults are planted in such
+variants, each at two severities. What changes pixels is done to the files and embedded anew; what changes labels, splits or
+which images there are, is done to the records.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageFilter, ImageOps
+
+from diagnose.check import DATA_CHECKS
+from diagnose.context import Context
+from diagnose.findings import Outcome
+from zoo.catalog import card
+from zoo.data import Dataset, Sample, folds, read
+from zoo.data.dataset import Skipped
+from zoo.features import embed
+
+Change = Callable[[Image.Image, np.random.Generator], Image.Image]
+_BACKBONE = "efficientnet_lite0"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One planted fault: its cause, how severe it is, and what plants it."""
+
+    cause: str
+    severity: float
+    plant: Callable[[Context, float, np.random.Generator], Context]
+
+
+def load(folder: Path) -> Context:
+    features = embed(read(folder), [card(_BACKBONE)])
+    return Context(
+        dataset=features.dataset,
+        statistics=features.statistics,
+        embeddings={_BACKBONE: features.matrix(_BACKBONE).astype(np.float16)},
+    )
+
+
+def variant(context: Context, seed: int) -> Context:
+    """Four fifths of the images, at most 2,500, three quarters of them for training, by groups of copies."""
+    rng = np.random.default_rng(seed)
+    keep = np.sort(rng.permutation(len(context.dataset))[: min(2500, len(context.dataset) * 4 // 5)])
+    small = context.only(keep)
+    part = folds(small.labels, small.groups, 4, seed)
+    return with_samples(small, [replace(s, split="val" if f == 0 else "train") for s, f in zip(small.dataset.samples, part, strict=True)])
+
+
+def with_samples(context: Context, samples: Sequence[Sample], classes: tuple[str, ...] | None = None) -> Context:
+    dataset = replace(
+        context.dataset, samples=tuple(samples), given_splits=True, classes=classes or context.dataset.classes
+    )
+    return replace(context, dataset=dataset, _kept={})
+
+
+def changed(context: Context, rows: np.ndarray, change: Change, rng: np.random.Generator) -> Context:
+    """The context with some of its images changed, in place."""
+    looked = embedded(context, rows, change, rng)
+    statistics, features = context.statistics.copy(), context.embeddings[_BACKBONE].copy()
+    statistics[rows], features[rows] = looked.statistics, looked.embeddings[_BACKBONE]
+    return replace(context, statistics=statistics, embeddings={_BACKBONE: features}, _kept={})
+
+
+def embedded(context: Context, rows: np.ndarray, change: Change, rng: np.random.Generator) -> Context:
+    """Changed copies of some images, as a data set of their own in the given order."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        samples = []
+        for number, row in enumerate(rows):
+            sample = context.dataset.samples[int(row)]
+            image = Image.open(context.dataset.file(sample)).convert("RGB")
+            change(image, rng).save(folder / f"{number:06d}.jpg", quality=90)
+            samples.append(replace(sample, path=f"{number:06d}.jpg"))
+        dataset = replace(context.dataset, root=folder, samples=tuple(samples), skipped=())
+        features = embed(dataset, [card(_BACKBONE)])
+        assert len(features.dataset) == len(rows)
+        matrix = features.matrix(_BACKBONE).astype(np.float16)
+        return Context(dataset=features.dataset, statistics=features.statistics, embeddings={_BACKBONE: matrix})
+
+
+def joined(first: Context, second: Context, split: str, name: str) -> Context:
+    """Both sets of images; the second in one split, under names of their own."""
+    added = [
+        replace(sample, path=f"{split}/{name}/{hash((name, i)) & 0xFFFFFFFF:08x}.jpg", split=split)
+        for i, sample in enumerate(second.dataset.samples)
+    ]
+    both = replace(
+        first,
+        statistics=np.concatenate([first.statistics, second.statistics]),
+        embeddings={_BACKBONE: np.concatenate([first.embeddings[_BACKBONE], second.embeddings[_BACKBONE]])},
+        dataset=replace(first.dataset, samples=(*first.dataset.samples, *added)),
+        _kept={},
+    )
+    return with_samples(both, both.dataset.samples)
+
+
+def share_of(rows: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
+    return np.sort(rng.permutation(rows)[: max(1, round(share * len(rows)))])
+
+
+def copy_of(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+    way = int(rng.integers(0, 5))
+    width, height = image.size
+    if way == 1:
+        return image.resize((width * 2 // 3, height * 2 // 3), Image.Resampling.BICUBIC)
+    if way == 2:
+        return ImageOps.mirror(image)
+    if way == 3:
+        box = round(width * 0.9), round(height * 0.9)
+        left, top = (int(rng.integers(0, full - part + 1)) for full, part in zip(image.size, box, strict=True))
+        return image.crop((left, top, left + box[0], top + box[1]))
+    return image
+
+
+def dark(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+    if rng.random() < 0.5:
+        return image.point(lambda v: v // 16)
+    return image.filter(ImageFilter.GaussianBlur(max(image.size) / 12))
+
+
+def leak(context: Context, share: float, rng: np.random.Generator) -> Context:
+    rows = share_of(context.held_out, share, rng)
+    return joined(context, embedded(context, rows, copy_of, rng), "train", "copies")
+
+
+def conflict(context: Context, share: float, rng: np.random.Generator) -> Context:
+    rows = share_of(context.train, share, rng)
+    twins = context.only(rows)
+    labels = (twins.labels + rng.integers(1, context.num_classes, len(rows))) % context.num_classes
+    samples = [replace(s, label=int(label)) for s, label in zip(twins.dataset.samples, labels, strict=True)]
+    return joined(context, with_samples(twins, samples), "train", "twins")
+
+
+def spoil(context: Context, share: float, rng: np.random.Generator) -> Context:
+    return changed(context, share_of(np.arange(len(context.dataset)), share, rng), dark, rng)
+
+
+def strangers_from(other: Context) -> Callable[[Context, float, np.random.Generator], Context]:
+    def plant(context: Context, share: float, rng: np.random.Generator) -> Context:
+        rows = share_of(np.arange(len(context.dataset)), share, rng)
+        source = rng.permutation(len(other.dataset))[: len(rows)]
+        statistics, features = context.statistics.copy(), context.embeddings[_BACKBONE].copy()
+        statistics[rows], features[rows] = other.statistics[source], other.embeddings[_BACKBONE][source]
+        return replace(context, statistics=statistics, embeddings={_BACKBONE: features}, _kept={})
+
+    return plant
+
+
+def thin(context: Context, kept: float, rng: np.random.Generator) -> Context:
+    """Two classes (one of three) keep a few training images only."""
+    count = max(1, context.num_classes // 5)
+    seen = np.bincount(context.labels[context.held_out], minlength=context.num_classes)
+    chosen = np.argsort(-seen)[1 : 1 + count]
+    keep = np.ones(len(context.dataset), dtype=bool)
+    for label in chosen:
+        members = rng.permutation(context.train[context.labels[context.train] == label])
+        keep[members[int(kept) :]] = False
+    return context.only(np.flatnonzero(keep))
+
+
+def shift(context: Context, strength: float, rng: np.random.Generator) -> Context:
+    def other_camera(image: Image.Image, _rng: np.random.Generator) -> Image.Image:
+        pixels = np.asarray(image, dtype=float)
+        return Image.fromarray(np.uint8(pixels * (1 - strength) + (255 - pixels) * strength))
+
+    return changed(context, context.held_out, other_camera, rng)
+
+
+def patch(context: Context, share: float, rng: np.random.Generator) -> Context:
+    """A square in the colour of the class in a corner of the training images, a fifth of their side."""
+    colours = rng.integers(0, 256, (context.num_classes, 3))
+    rows = share_of(context.train, share, rng)
+    label = iter(context.labels[rows])
+
+    def mark(image: Image.Image, _rng: np.random.Generator) -> Image.Image:
+        side = max(image.size) // 5
+        image.paste(tuple(int(c) for c in colours[next(label)]), (0, 0, side, side))
+        return image
+
+    return changed(context, rows, mark, rng)
+
+
+def misspell(context: Context, share: float, rng: np.random.Generator) -> Context:
+    """The most frequent classes go by two names."""
+    order = np.argsort(-np.bincount(context.labels, minlength=context.num_classes))[: max(1, context.num_classes // 4)]
+    names, samples = list(context.dataset.classes), list(context.dataset.samples)
+    for label in order:
+        names.append(context.dataset.classes[label].swapcase() + " ")
+        for row in share_of(np.flatnonzero(context.labels == label), share, rng):
+            samples[row] = replace(samples[row], label=len(names) - 1)
+    return with_samples(context, samples, tuple(names))
+
+
+def few(context: Context, per_class: float, rng: np.random.Generator) -> Context:
+    """So many training images a class."""
+    keep = list(context.held_out)
+    for label in range(context.num_classes):
+        keep += list(rng.permutation(context.train[context.labels[context.train] == label])[: int(per_class)])
+    return context.only(np.sort(keep))
+
+
+def lose(context: Context, share: float, _rng: np.random.Generator) -> Context:
+    lost = tuple(Skipped(path=f"train/lost{i}.jpg", reason="truncated") for i in range(round(share * len(context.dataset))))
+    return replace(context, dataset=replace(context.dataset, skipped=lost), _kept={})
+
+
+def mislabel(context: Context, share: float, rng: np.random.Generator) -> Context:
+    samples = list(context.dataset.samples)
+    for row in share_of(np.arange(len(samples)), share, rng):
+        label = (samples[row].label + int(rng.integers(1, context.num_classes))) % context.num_classes
+        samples[row] = replace(samples[row], label=label)
+    return with_samples(context, samples)
+
+
+def burst(context: Context, size: float, rng: np.random.Generator) -> Context:
+    """Each picture becomes a film of several frames, which the split takes apart at random."""
+    rows = np.repeat(share_of(np.arange(len(context.dataset)), 700 / size / len(context.dataset), rng), int(size))
+
+    def frame(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+        box = round(image.width * 0.75), round(image.height * 0.75)
+        left, top = (int(rng.integers(0, full - part + 1)) for full, part in zip(image.size, box, strict=True))
+        cut = image.crop((left, top, left + box[0], top + box[1])).rotate(float(rng.uniform(-8, 8)))
+        return cut.point(lambda v, k=float(rng.uniform(0.75, 1.25)): min(255, int(v * k)))
+
+    looked = embedded(context, rows, frame, rng)
+    samples = [
+        replace(s, path=f"film{hash(int(row)) & 0xFFFF:05d}x_{i % int(size):03d}.jpg", split="train" if rng.random() < 0.75 else "val")
+        for i, (s, row) in enumerate(zip(looked.dataset.samples, rows, strict=True))
+    ]
+    return with_samples(looked, samples)
+
+
+def cases(other: Context) -> list[Case]:
+    planned = {
+        "unreadable-files": (lose, (0.03, 0.15)),
+        "image-quality": (spoil, (0.05, 0.15)),
+        "split-leakage": (leak, (0.05, 0.2)),
+        "conflicting-duplicates": (conflict, (0.04, 0.12)),
+        "group-leakage": (burst, (5, 10)),
+        "class-imbalance": (thin, (5, 2)),
+        "split-shift": (shift, (0.6, 0.9)),
+        "off-topic": (strangers_from(other), (0.04, 0.12)),
+        "shortcut": (patch, (0.9, 1.0)),
+        "label-names": (misspell, (0.2, 0.5)),
+        "too-few-images": (few, (8, 4)),
+        "label-noise": (mislabel, (0.05, 0.2)),
+    }
+    return [Case(cause, severity, plant) for cause, (plant, levels) in planned.items() for severity in levels]
+
+
+def failures(context: Context) -> dict[str, list[str]]:
+    """Causes that fail, by check; a crash is one too."""
+    return {
+        name: [finding.cause for finding in DATA_CHECKS[name]().run(context) if finding.outcome is Outcome.FAIL]
+        for name in DATA_CHECKS
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder of clothing, sign_digits, blood_cells")
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--healthy", type=int, default=12, help="healthy variants of each data set")
+    parser.add_argument("--seeds", type=int, default=1, help="repeats of each fault")
+    options = parser.parse_args()
+    names = ("clothing", "sign_digits", "blood_cells")
+    sets = {name: load(options.data / name) for name in names}
+    alarms: Counter[str] = Counter()
+    runs = 0
+    for name in names:
+        for seed in range(options.healthy):
+            failed = failures(variant(sets[name], seed))
+            runs += len(failed)
+            for causes in failed.values():
+                alarms.update(causes)
+            print(name, "healthy", seed, [cause for causes in failed.values() for cause in causes], flush=True)
+    hits: dict[str, list[str]] = {}
+    counted: Counter[tuple[str, bool]] = Counter()
+    for name, stranger in zip(names, (*names[1:], names[0]), strict=True):
+        for case in cases(sets[stranger]):
+            for seed in range(options.seeds):
+                start = time.perf_counter()
+                rng = np.random.default_rng(100 + seed)
+                context = case.plant(variant(sets[name], 100 + seed), case.severity, rng)
+                found = [cause for causes in failures(context).values() for cause in causes]
+                counted[case.cause, case.cause in found] += 1
+                mark = "found" if case.cause in found else "MISSED"
+                others = [cause for cause in found if cause != case.cause]
+                hits.setdefault(case.cause, []).append(f"{name} {case.severity:g} {mark}")
+                print(name, case.cause, case.severity, mark, others, f"{time.perf_counter() - start:.0f} s", flush=True)
+    lines = ["| cause | recall | false alarms on healthy variants | precision | cases |", "|---|---|---|---|---|"]
+    for cause, listed in hits.items():
+        found, missed, false = counted[cause, True], counted[cause, False], alarms[cause]
+        precision = found / (found + false) if found + false else float("nan")
+        lines.append(f"| {cause} | {found}/{found + missed} | {false} | {precision:.2f} | {'; '.join(listed)} |")
+    total = sum(alarms.values())
+    lines += ["", f"{total} of {runs} check runs on {options.healthy * len(names)} healthy variants failed ({100 * total / runs:.1f} %)."]
+    print("\n".join(lines))
+    if options.out is not None:
+        options.out.write_text("\n".join(lines) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""Every data check fires on its planted fault at two severities, and is silent on the healthy twin."""
+
+import pytest
+
+from diagnose.check import DATA_CHECKS
+from diagnose.findings import Outcome
+from tests import faults
+
+FAULTS = {
+    "unreadable-files": [faults.truncated(faults.healthy(), share) for share in (0.03, 0.2)],
+    "image-quality": [faults.darkened(faults.healthy(), share) for share in (0.04, 0.15)],
+    "split-leakage": [faults.leaked(faults.healthy(), share)[0] for share in (0.06, 0.2)],
+    "conflicting-duplicates": [faults.conflicting(faults.healthy(), share) for share in (0.03, 0.1)],
+    "group-leakage": [faults.bursts(size) for size in (4, 10)],
+    "class-imbalance": [faults.rare(faults.healthy(0, 900), kept) for kept in (6, 3)],
+    "split-shift": [faults.shifted(faults.healthy(), strength) for strength in (0.6, 0.9)],
+    "off-topic": [faults.strangers(faults.healthy(), share) for share in (0.04, 0.12)],
+    "shortcut": [faults.with_patches(faults.healthy(0, 900), share, part) for share, part in ((0.8, "train"), (1.0, "all"))],
+    "label-names": [faults.misspelt(faults.healthy(), share) for share in (0.2, 0.5)],
+    "too-few-images": [faults.healthy(0, count, splits=False) for count in (80, 130)],
+}
+CASES = [(cause, number) for cause in FAULTS for number in (0, 1)]
+
+
+def check_of(cause):
+    return next(check() for check in DATA_CHECKS.values() if cause in check.causes)
+
+
+@pytest.mark.parametrize(("cause", "severity"), CASES, ids=[f"{cause}-{number}" for cause, number in CASES])
+def test_a_planted_fault_is_found(cause, severity):
+    context = FAULTS[cause][severity].context()
+    found = {finding.cause: finding for finding in check_of(cause).run(context)}
+    assert found[cause].outcome is Outcome.FAIL, found[cause].message
+    assert found[cause].remedy
+
+
+@pytest.mark.parametrize("name", list(DATA_CHECKS))
+@pytest.mark.parametrize("splits", [True, False], ids=["split", "whole"])
+def test_the_healthy_twin_does_not_fail(name, splits):
+    context = twin(splits)
+    for finding in DATA_CHECKS[name]().run(context):
+        assert finding.outcome is not Outcome.FAIL, finding.message
+
+
+_TWINS = {}
+
+
+def twin(splits):
+    """One context for all checks: what it computes is kept."""
+    if splits not in _TWINS:
+        _TWINS[splits] = faults.healthy(splits=splits).context()
+    return _TWINS[splits]
+
+
+def test_films_that_the_split_keeps_together_are_healthy():
+    world = faults.bursts(6)
+    film = [path.split("film")[1].split("_")[0] for path in world.paths]
+    first = {name: split for name, split in zip(film, world.splits, strict=True)}
+    kept = [i for i, name in enumerate(film) if world.splits[i] == first[name]]
+    context = faults.subset(world, kept).context()
+    (finding,) = DATA_CHECKS["group-leakage"]().run(context)
+    assert finding.outcome is not Outcome.FAIL
+
+
+def test_most_leaked_pictures_are_named():
+    world, rows = faults.leaked(faults.healthy(), 0.2)
+    context = world.context()
+    held_out = {world.paths[row] for row in rows}
+    finding = next(f for f in DATA_CHECKS["duplicates"]().run(context) if f.cause == "split-leakage")
+    named = {path for example in finding.examples for path in (example.path, *example.related)}
+    assert len(held_out & named) >= 0.75 * min(len(held_out), 50)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "kind"),
+    [
+        ("cat", "Cat ", "same"),
+        ("t-shirt", "T_Shirt", "same"),
+        ("café", "cafe", "same"),
+        ("trouser", "trousers", "near"),
+        ("shrit", "shirt", "near"),
+        ("cat", "bat", None),
+        ("class 1", "class 2", None),
+        ("1", "11", None),
+        ("shirt", "skirt", "near"),
+    ],
+)
+def test_names_are_compared_without_their_dress_and_with_one_slip(first, second, kind):
+    same, near = DATA_CHECKS["label-names"]().alike((first, second))
+    assert ("same" if same else "near" if near else None) == kind
