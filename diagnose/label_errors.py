@@ -1,13 +1,13 @@
 """Which labels are wrong, and what they should be: a ranking, a cut at the estimated rate, a suggestion for each.
 
-An image is ranked by the odds that its label is right: what classifiers that never saw the label think of it, times how often
-each class's images bear that label. Where noise knows no classes this is the confidence in the given label; where
-shirts are called t-shirts it asks whether the image looks like a shirt. Above a tenth of wrong labels
-the classifiers are fitted again without the suspects, since by then they have learnt the noise.
+An image is ranked by the odds that its label is right: what classifiers that never saw the label think of it, times
+how often each class's images bear that label. Where noise knows no classes this is the confidence in the given label;
+where shirts are called t-shirts it asks whether the image looks like a shirt. Above a tenth of wrong labels the
+classifiers are fitted again without the suspects, since by then they have learnt the noise.
 
-Sources: confident learning for the cut at a rate, Northcutt et al. 2021 (arXiv:1911.00068); the transition matrix in the
-posterior, Natarajan et al. 2013 and Patrini et al. 2017 (arXiv:1609.03683); its shrinkage, empirical Bayes for Dirichlet-multinomial
-counts, Minka 2000.
+Sources: confident learning for the cut at a rate, Northcutt et al. 2021 (arXiv:1911.00068); the transition matrix in
+the posterior, Natarajan et al. 2013 and Patrini et al. 2017 (arXiv:1609.03683); its shrinkage, empirical Bayes for
+Dirichlet-multinomial counts, Minka 2000.
 """
 
 from __future__ import annotations
@@ -187,7 +187,7 @@ def _concentration(counts: npt.NDArray[np.float64], shares: npt.NDArray[np.float
 def _planted_yield(
     judges: Judges, corrected: IntArray, noise: NoiseRate, *, num_classes: int, seed: int
 ) -> tuple[float, float]:
-    """Share of a list of suspects that is truly wrong, where wrong labels are planted in the corrected data: mean and error."""
+    """Share of the suspects that is truly wrong, where wrong labels are planted in corrected data: mean and error."""
     rng = np.random.default_rng(seed)
     n = len(corrected)
     planted = max(round(noise.seen * n), 1)

@@ -1,22 +1,24 @@
 """The share of wrong labels, with an interval, from classifiers that never saw the label they judge.
 
-What is counted is disagreement with the given label among the images that the classifiers are surest of, the same share of
-every predicted class. For noise that does not look at the image (uniform, or by class) this is the rate itself, since
-sure classifiers are right and their sureness knows nothing of the label. Wrong labels that fall on hard images are
-not all seen there: the rate then lies between that figure and the disagreement among all images, where the
+What is counted is disagreement with the given label among the images that the classifiers are surest of, the same
+share of every predicted class. For noise that does not look at the image (uniform, or by class) this is the rate
+itself, since sure classifiers are right and their sureness knows nothing of the label. Wrong labels that fall on hard
+images are not all seen there: the rate then lies between that figure and the disagreement among all images, where the
 classifiers' own errors are counted too.
 
 Which of the two it is, shows in the wrong labels themselves. A label given without a look at the image resembles
 the image no more than chance: among the images predicted as the same class, the score of the given class is as often
-above the middle as below. A label given by someone who looked, and a classifier's error, have a high score. And errors of
-the classifiers are about as frequent as the quarrels among them: disagreement with the labels beyond that is noise. The interval's
-upper end goes from the narrow one to the wide one as these two signs appear. One assumption stays: that noise which is plainly blind
-on sure images does not come with a second, sighted kind that only strikes hard ones. Nothing in the data could tell.
+above the middle as below. A label given by someone who looked, and a classifier's error, have a high score. And errors
+of the classifiers are about as frequent as the quarrels among them: disagreement with the labels beyond that is noise.
+The interval's upper end goes from the narrow one to the wide one as these two signs appear. One assumption stays: that
+noise which is plainly blind on sure images does not come with a second, sighted kind that only strikes hard ones.
+Nothing in the data could tell.
 
-The constants were fitted on data sets other than those they were judged on: ``benchmarks/label_noise.py``.
+``benchmarks/label_noise.py`` measures it, and says how the constants were found.
 
-Sources: anchor points, Patrini et al. 2017 (arXiv:1609.03683); the share of true nulls from their uniform ranks, Storey 2002
-(doi:10.1111/1467-9868.00346); both ends without calibration, Dawid and Skene 1979 (doi:10.2307/2346806).
+Sources: anchor points, Patrini et al. 2017 (arXiv:1609.03683); the share of true nulls from their uniform ranks,
+Storey 2002 (doi:10.1111/1467-9868.00346); models and labels as fallible witnesses of one truth, Dawid and Skene 1979
+(doi:10.2307/2346806).
 """
 
 from __future__ import annotations
@@ -111,7 +113,7 @@ def noise_rate(opinions: Opinions, labels: IntArray) -> NoiseRate:
 
 
 def sureness(opinions: Opinions) -> npt.NDArray[np.float64]:
-    """Each image's place in its predicted class by lead of the best score over the second, ``(n,)``: 0 the surest, 1 the least."""
+    """Each image's place in its predicted class by the best score's lead over the second, ``(n,)``: 0 is the surest."""
     scores, predicted = opinions.scores, opinions.predicted
     places = np.ones(len(predicted))
     if scores.shape[1] > 1:
@@ -150,7 +152,7 @@ def _count(opinions: Opinions, labels: IntArray, part: npt.NDArray[np.bool_]) ->
 
 
 def _ranks(scores: FloatArray, labels: IntArray, predicted: int) -> npt.NDArray[np.float64]:
-    """Of each image that bears another label: the rank of that label's score among the images that do not bear it, in [0, 1]."""
+    """For each image that bears another label, the rank of its score among images that do not bear it, in [0, 1]."""
     ranks = []
     for given in np.unique(labels):
         own = scores[labels == given, given]

@@ -62,6 +62,10 @@ class Opinions:
             votes.append(self.neighbours[0].argmax(axis=1))
         return float(np.mean([(a != b).mean() for a, b in combinations(votes, 2)]))
 
+    def of(self, rows: BoolArray | IntArray) -> Opinions:
+        """The opinions of some of the images."""
+        return Opinions(linear=self.linear[:, rows], neighbours=self.neighbours[:, rows])
+
 
 class Judges:
     """Classifiers made ready on features and folds. Call them with labels.
