@@ -93,7 +93,7 @@ class NoSignal(Check[Context]):
                 outcome=judge(None, untrustworthy=sure) if sure else Outcome.REVIEW,
                 message="The labels cannot be told from the images any better than shuffled ones."
                 if sure
-                else "The labels are hardly told from the images better than shuffled ones; there are too few to be sure.",
+                else "The labels are hardly better told from the images than shuffled ones; too few images to be sure.",
                 remedy="Look at ten random images beside their labels, and at how images and labels were joined.",
                 evidence=(evidence,),
             )
@@ -122,9 +122,7 @@ def _some(context: Context, block: Block, rng: np.random.Generator, most: int) -
         return block.labels, block.judges
     part = np.sort(rng.permutation(len(block.rows))[:most])
     rows = block.rows[part]
-    return block.labels[part], Judges(
-        [context.reduced(name)[rows] for name in context.backbones[:1]], context.folds[rows]
-    )
+    return block.labels[part], Judges([context.reduced(context.backbones[0])[rows]], context.folds[rows])
 
 
 def _balanced(predicted: IntArray, labels: IntArray) -> float:
