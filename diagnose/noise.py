@@ -32,18 +32,20 @@ from diagnose.findings import Estimate
 from diagnose.opinions import FloatArray, IntArray, Opinions
 
 _SURE = 0.3  # share of each predicted class where classifiers are taken to be right
+_HALF = 0.5  # a second share in which the kind of the noise is looked at
 _BROAD = 0.7  # share of each predicted class where unlike labels are counted, twice
-_Z_LOW, _Z_HIGH = 1.5, 1.75  # standard errors to the two ends; bias has its own terms
+_Z_LOW, _Z_HIGH = 1.6, 2.0  # standard errors to the two ends; bias has its own terms
 _VARIANCE = 1.3  # of the rate, over rate (1 - rate) / n
-_BIAS = 0.1  # of the disagreement outside, how much of it may leak into the sure part
+_LEAK, _LEAK_AT_MOST = 0.03, 0.08  # of the disagreement outside the sure part: how much of it is inside, too
 _FLOOR = 0.005  # rates that are not told from zero
-_LEARNT = 0.1  # at high rates classifiers learn the noise: error of the seen rate over its square
-_MARGIN = 0.0025
+_LEARNT_LOW, _LEARNT_HIGH = 0.1, 0.02  # at high rates classifiers learn the noise: over the square, over the rate
+_MARGIN = 0.002
 _SCARCE = 0.015  # disagreement among sure images below which it says nothing about its kind
-_AFFINITY_Z, _AFFINITY_FROM, _AFFINITY_WIDTH = 0.7, 0.01, 0.12  # mean rank above 1/2 from which labels look sighted
-_QUARREL_FROM, _QUARREL_WIDTH = 1.05, 0.25  # unexplained disagreement over quarrels
+_AFFINITY_Z, _AFFINITY_FROM, _AFFINITY_WIDTH = 0.7, 0.01, 0.11  # mean rank above 1/2 from which labels look sighted
+_QUARREL_FROM, _QUARREL_WIDTH = 0.88, 0.2  # unexplained disagreement over quarrels
 _DOUBT = 0.05  # sightedness that is always allowed for
-_SWALLOWED = 1.1  # share of noise beyond quarrels that classifiers repeat
+_REPEATED = 1.1  # at high rates classifiers repeat the noise: share of the disagreement over its square
+_SWALLOWED = 1.2  # share of noise beyond quarrels that classifiers repeat
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,21 +93,22 @@ def noise_rate(opinions: Opinions, labels: IntArray) -> NoiseRate:
     if not n:
         raise ValueError("The labels of noise_rate must not be empty.")
     places = sureness(opinions)
-    sure, broad = (_count(opinions, labels, places <= share) for share in (_SURE, _BROAD))
+    sure, half, broad = (_count(opinions, labels, places <= share) for share in (_SURE, _HALF, _BROAD))
     every = float((opinions.predicted != labels).mean())
     lower_view = min(sure.rate, broad.unlike)
     seen = (sure.rate + broad.unlike) / 2
     error = float(np.sqrt(np.clip(seen, 2 / n, 1) * (1 - np.clip(seen, 0, 1)) / n * _VARIANCE)) + 0.5 / n
-    signs = _sighted(sure, every - seen, opinions.quarrel)
+    signs = _sighted((sure, half), every - seen, opinions.quarrel)
     interval = (
         _lower_end(sure.rate, lower_view, every, error),
         _upper_end(sure.rate, seen, every, error, signs, opinions.quarrel, n),
     )
     scarce = _scarcity(sure)
+    seen = max(seen - _LEAK * max(every - sure.rate, 0), 0.0)
     value = seen + (1 - scarce) * signs * max(every - seen, 0) / 2
     return NoiseRate(
         rate=Estimate(value=float(np.clip(value, *interval)), interval=interval),
-        seen=max(seen, 0.0),
+        seen=seen,
         disagreement=every,
         sighted=max(signs, scarce),
         sample_size=n,
@@ -169,22 +172,23 @@ def _scarcity(sure: _Counts) -> float:
     return float(np.clip((enough - sure.wrong) / max(enough / 2, 1e-12), 0, 1))
 
 
-def _sighted(sure: _Counts, unexplained: float, quarrel: float) -> float:
+def _sighted(parts: tuple[_Counts, _Counts], unexplained: float, quarrel: float) -> float:
     """Signs that wrong labels depend on the image, in [0, 1]."""
-    chance = 1 / np.sqrt(12 * max(sure.ranked, 1))
-    affinity = (sure.affinity - 0.5 - _AFFINITY_Z * chance - _AFFINITY_FROM) / _AFFINITY_WIDTH
+    chances = [1 / np.sqrt(12 * max(part.ranked, 1)) for part in parts]
+    excess = max(part.affinity - 0.5 - _AFFINITY_Z * chance for part, chance in zip(parts, chances, strict=True))
+    affinity = (excess - _AFFINITY_FROM) / _AFFINITY_WIDTH
     beyond = (unexplained / max(quarrel, 1e-3) - _QUARREL_FROM) / _QUARREL_WIDTH if unexplained > _FLOOR else 0.0
     return float(np.clip(max(affinity, beyond), 0, 1))
 
 
 def _lower_end(sure: float, lower_view: float, every: float, error: float) -> float:
-    seen = sure + (lower_view - sure) / 3
-    bias = max(_FLOOR, _BIAS * (every - sure)) + _LEARNT * sure**2
+    seen = sure + 0.4 * (lower_view - sure)
+    bias = max(_FLOOR, _LEAK_AT_MOST * (every - sure)) + _LEARNT_LOW * sure**2
     return max(0.0, seen - _Z_LOW * error - bias)
 
 
 def _upper_end(sure: float, seen: float, every: float, error: float, signs: float, quarrel: float, n: int) -> float:
-    narrow = max(sure, seen) + _Z_HIGH * error + _MARGIN
-    swallowed = every**2 + _SWALLOWED * max(0.0, every - sure - quarrel)
+    narrow = max(sure, seen) + _Z_HIGH * error + _MARGIN + _LEARNT_HIGH * sure
+    swallowed = _REPEATED * every**2 + _SWALLOWED * max(0.0, every - sure - quarrel)
     wide = every + swallowed + float(np.sqrt(every * (1 - every) / n))
-    return float(min(1.0, narrow + signs * max(wide - narrow, 0)))
+    return float(min(1.0, narrow + max(signs, _DOUBT) * max(wide - narrow, 0)))
