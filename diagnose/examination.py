@@ -1,9 +1,12 @@
-"""The labels of a whole data set, examined once for all checks that ask: in blocks, so that a million images fit."""
+"""The labels of a whole data set, examined once for all checks that ask: in blocks, so that a million images fit.
+
+Classes that cannot be told apart are taken as one class here: that either label is borne is no mistake.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,6 +14,7 @@ from diagnose.context import Context
 from diagnose.label_errors import Suspects, suspects
 from diagnose.noise import NoiseRate, noise_rate
 from diagnose.opinions import FloatArray, IntArray, Judges, Opinions
+from diagnose.overlap import Pair, merged, pairs
 from zoo.probe import out_of_fold
 
 FEWEST = 60  # images below which nothing is said of the labels
@@ -62,6 +66,16 @@ def first_block(context: Context) -> Block:
     return context.keep(("first-block",), lambda: next(_blocks(context)))
 
 
+def confused(context: Context) -> list[Pair]:
+    """The most confused pairs of classes, the worst separated first. Computed once."""
+
+    def compute() -> list[Pair]:
+        block = first_block(context)
+        return pairs(block.opinions, block.labels)
+
+    return context.keep(("confused-pairs",), compute)
+
+
 def examine(context: Context) -> Examination:
     """Estimate the rate and find the suspects. Computed once.
 
@@ -87,11 +101,12 @@ def _blocks(context: Context) -> Iterator[Block]:
 def _examine(context: Context) -> Examination:
     if context.num_classes < 2 or not len(context.dataset):
         raise ValueError("The examination of labels needs images of two classes.")
-    first = first_block(context)
+    same = [pair for pair in confused(context) if pair.same]
+    first = _apart(first_block(context), same, context.num_classes)
     noise = noise_rate(first.opinions, first.labels)
     held_out = np.isin(first.rows, context.held_out)
     within = noise if held_out.all() else noise_rate(first.opinions.of(held_out), first.labels[held_out])
-    parts = [(block, _suspects(context, block, noise)) for block in _every(context, first)]
+    parts = [(block, _suspects(context, block, noise)) for block in _every(context, first, same)]
     log_odds = np.concatenate([found.log_odds[found.flagged] for _, found in parts])
     order = np.argsort(log_odds, kind="stable")
     return Examination(
@@ -104,9 +119,19 @@ def _examine(context: Context) -> Examination:
     )
 
 
-def _every(context: Context, first: Block) -> Iterator[Block]:
+def _every(context: Context, first: Block, same: list[Pair]) -> Iterator[Block]:
     """All blocks; where there is one only it is at hand."""
-    return iter([first]) if len(first.rows) == len(context.dataset) else _blocks(context)
+    if len(first.rows) == len(context.dataset):
+        return iter([first])
+    return (_apart(block, same, context.num_classes) for block in _blocks(context))
+
+
+def _apart(block: Block, same: list[Pair], num_classes: int) -> Block:
+    """The block with one label for classes that are the same."""
+    if not same:
+        return block
+    labels = merged(block.labels, same)
+    return replace(block, labels=labels, opinions=block.judges(labels, num_classes))
 
 
 def _suspects(context: Context, block: Block, noise: NoiseRate) -> Suspects:

@@ -103,6 +103,21 @@ class Judges:
             votes.append(_vote(targets, nearest, learn))
         return Opinions(linear=np.stack(linear), neighbours=np.stack(votes))
 
+    def nearest_label(self, labels: IntArray, *, among: BoolArray | None = None) -> IntArray:
+        """The label of each image's nearest neighbour in another fold, one row a backbone, ``(b, n)``.
+
+        Args:
+            labels: Class numbers, ``(n,)``.
+            among: Which images may be neighbours, ``(n,)``; at least half of them. Where none of the 15 nearest may,
+                the nearest is taken all the same.
+        """
+        rows = np.arange(len(labels))
+        found = []
+        for nearest in self._nearest:
+            first = np.zeros(len(labels), dtype=np.int64) if among is None else among[nearest].argmax(axis=1)
+            found.append(labels[nearest[rows, first]])
+        return np.stack(found)
+
 
 def _scaled(matrix: npt.NDArray[np.floating]) -> FloatArray:
     """Centred, the squared norm 1 in the mean."""
@@ -139,7 +154,7 @@ def _regress(
 
 
 def _nearest(x: FloatArray, folds: IntArray, references: IntArray) -> IntArray:
-    """The nearest reference images of other folds by cosine, ``(n, k)``."""
+    """The nearest reference images of other folds by cosine, ``(n, k)``, the nearest first."""
     unit = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
     pool, pool_folds = unit[references], folds[references]
     k = min(_NEIGHBOURS, len(references))
@@ -148,7 +163,7 @@ def _nearest(x: FloatArray, folds: IntArray, references: IntArray) -> IntArray:
         rows = slice(start, start + _CHUNK)
         similarity = unit[rows] @ pool.T
         similarity[folds[rows, None] == pool_folds[None]] = -2.0
-        nearest = torch.from_numpy(similarity).topk(k, sorted=False).indices  # several times as fast as argpartition
+        nearest = torch.from_numpy(similarity).topk(k).indices  # several times as fast as argpartition
         found[rows] = references[nearest.numpy()]
     return found
 
