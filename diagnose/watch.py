@@ -77,42 +77,68 @@ class Watch:
         trainable = sorted((p for p in model.parameters() if p.requires_grad), key=lambda p: -p.numel())
         self._sampled = trainable[:tensors]
         self._handles: list[RemovableHandle] = []
-        self._step, self._due = 0, True
+        self._counter: RemovableHandle | None = None
+        self._step, self._first = 0, True
         self._training, self._stale = model.training, False
+        self._fresh: Tensor | None = None
         self._loss: Tensor | None = None
 
     def __enter__(self) -> Self:
-        self._handles.append(self._model.register_forward_pre_hook(self._forward))
-        self._handles.append(self._optimizer.register_step_pre_hook(self._before))
-        if self._loss_fn is not None:
-            self._handles.append(self._loss_fn.register_forward_hook(self._note_loss))
+        self._counter = self._optimizer.register_step_pre_hook(self._before)
+        self._arm()
         return self
 
     def __exit__(
         self, _kind: type[BaseException] | None, _error: BaseException | None, _t: TracebackType | None
     ) -> None:
+        assert self._counter is not None
+        self._counter.remove()
+        self._disarm()
+
+    def _arm(self) -> None:
+        """Hooks for one sampled step: between samples only the optimizer's is there."""
+        self._first = True
+        self._handles.append(self._model.register_forward_pre_hook(self._forward))
+        for parameter in self._sampled[:1]:
+            self._handles.append(parameter.register_hook(self._incoming))  # type: ignore[no-untyped-call]
+            accumulated = parameter.register_post_accumulate_grad_hook(self._accumulated)  # type: ignore[no-untyped-call]
+            self._handles.append(accumulated)
+        if self._loss_fn is not None:
+            self._handles.append(self._loss_fn.register_forward_hook(self._note_loss))
+
+    def _disarm(self) -> None:
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
-        self._loss = None
+        self._loss = self._fresh = None
 
     def _forward(self, module: nn.Module, _inputs: Any) -> None:
-        if not self._due:
-            return
         self._training = module.training
-        # Before the step's first forward pass a gradient that was reset is missing or zero.
-        if module.training and torch.is_grad_enabled():
-            self._stale = self._step > 0 and any(p.grad is not None and bool(p.grad.any()) for p in self._sampled[:1])
+
+    def _incoming(self, gradient: Tensor) -> None:
+        if self._first:
+            self._fresh = gradient.detach()
+
+    def _accumulated(self, parameter: Tensor) -> None:
+        """The first backward pass after an update: the gradient must be what came in, and nothing else."""
+        fresh, self._fresh = self._fresh, None
+        if fresh is None or parameter.grad is None:
+            return
+        self._first = False
+        finite = bool(fresh.isfinite().all())  # what is not a number equals nothing
+        self._stale = self._step > 0 and finite and not torch.equal(parameter.grad, fresh)
 
     def _note_loss(self, _module: nn.Module, _inputs: Any, output: Any) -> None:
-        if self._due and isinstance(output, Tensor):
+        if isinstance(output, Tensor):
             self._loss = output.detach()
 
     def _before(self, *_arguments: Any) -> None:
-        if self._due:
+        if self._handles:
             self._record()
+            self._disarm()
         self._step += 1
-        self._due = self._step % self._every == 0
+        if self._step % self._every == 0:
+            self._arm()
 
     def _record(self) -> None:
         gradients = [p.grad.detach() for p in self._sampled if p.grad is not None]
@@ -128,7 +154,6 @@ class Watch:
                 stale=self._stale,
             )
         )
-        self._loss = None
 
     def observations(self) -> list[Observation]:
         """What the samples say: the causes that a running training shows."""
