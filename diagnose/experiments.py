@@ -40,7 +40,9 @@ def reference(context: Context) -> Control:
         name="reference",
         accuracy=accuracy(context.correct(best)[context.held_out]),
         seconds=time.perf_counter() - start,
-        detail=f"probe on {best}, the best of {len(context.backbones)}" if len(context.backbones) > 1 else f"probe on {best}",
+        detail=f"probe on {best}, the best of {len(context.backbones)}"
+        if len(context.backbones) > 1
+        else f"probe on {best}",
     )
 
 
@@ -173,5 +175,3 @@ def _remember(note: Path, control: Control) -> None:
             part.write_text(json.dumps(known), "utf-8")
     except StorageError:
         pass  # it is then measured every time
-
-

@@ -78,7 +78,9 @@ class OffTopic(Check[Context]):
 
     def distances(self, context: Context) -> FloatArray:
         """How far each picture is from the others: the mean over the backbones of standardised log distances, ``(n,)``."""
-        return np.mean([_standard(self._distance(context, name)) for name in context.embeddings], axis=0).astype(np.float32)
+        return np.mean([_standard(self._distance(context, name)) for name in context.embeddings], axis=0).astype(
+            np.float32
+        )
 
     def _distance(self, context: Context, backbone: str) -> FloatArray:
         k = min(self.neighbours, len(context.dataset) - 1)
