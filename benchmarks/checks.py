@@ -24,7 +24,7 @@ from diagnose.check import DATA_CHECKS
 from diagnose.context import Context
 from diagnose.findings import Outcome
 from zoo.catalog import card
-from zoo.data import Dataset, Sample, folds, read
+from zoo.data import Sample, folds, read
 from zoo.data.dataset import Skipped
 from zoo.features import embed
 
@@ -56,7 +56,10 @@ def variant(context: Context, seed: int) -> Context:
     keep = np.sort(rng.permutation(len(context.dataset))[: min(2500, len(context.dataset) * 4 // 5)])
     small = context.only(keep)
     part = folds(small.labels, small.groups, 4, seed)
-    return with_samples(small, [replace(s, split="val" if f == 0 else "train") for s, f in zip(small.dataset.samples, part, strict=True)])
+    return with_samples(
+        small,
+        [replace(s, split="val" if f == 0 else "train") for s, f in zip(small.dataset.samples, part, strict=True)],
+    )
 
 
 def with_samples(context: Context, samples: Sequence[Sample], classes: tuple[str, ...] | None = None) -> Context:
@@ -213,7 +216,9 @@ def few(context: Context, per_class: float, rng: np.random.Generator) -> Context
 
 
 def lose(context: Context, share: float, _rng: np.random.Generator) -> Context:
-    lost = tuple(Skipped(path=f"train/lost{i}.jpg", reason="truncated") for i in range(round(share * len(context.dataset))))
+    lost = tuple(
+        Skipped(path=f"train/lost{i}.jpg", reason="truncated") for i in range(round(share * len(context.dataset)))
+    )
     return replace(context, dataset=replace(context.dataset, skipped=lost), _kept={})
 
 
@@ -237,7 +242,11 @@ def burst(context: Context, size: float, rng: np.random.Generator) -> Context:
 
     looked = embedded(context, rows, frame, rng)
     samples = [
-        replace(s, path=f"film{hash(int(row)) & 0xFFFF:05d}x_{i % int(size):03d}.jpg", split="train" if rng.random() < 0.75 else "val")
+        replace(
+            s,
+            path=f"film{hash(int(row)) & 0xFFFF:05d}x_{i % int(size):03d}.jpg",
+            split="train" if rng.random() < 0.75 else "val",
+        )
         for i, (s, row) in enumerate(zip(looked.dataset.samples, rows, strict=True))
     ]
     return with_samples(looked, samples)
@@ -307,7 +316,10 @@ def main() -> None:
         precision = found / (found + false) if found + false else float("nan")
         lines.append(f"| {cause} | {found}/{found + missed} | {false} | {precision:.2f} | {'; '.join(listed)} |")
     total = sum(alarms.values())
-    lines += ["", f"{total} of {runs} check runs on {options.healthy * len(names)} healthy variants failed ({100 * total / runs:.1f} %)."]
+    lines += [
+        "",
+        f"{total} of {runs} check runs on {options.healthy * len(names)} healthy variants failed ({100 * total / runs:.1f} %).",
+    ]
     print("\n".join(lines))
     if options.out is not None:
         options.out.write_text("\n".join(lines) + "\n", "utf-8")

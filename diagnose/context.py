@@ -140,7 +140,11 @@ class Context:
         return agreed
 
     def trial(
-        self, *, keep: npt.NDArray[np.bool_] | None = None, labels: IntArray | None = None, folds: IntArray | None = None
+        self,
+        *,
+        keep: npt.NDArray[np.bool_] | None = None,
+        labels: IntArray | None = None,
+        folds: IntArray | None = None,
     ) -> IntArray:
         """An experiment: predict the held-out images again, having changed what is learnt from.
 

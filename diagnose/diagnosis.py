@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -127,7 +127,9 @@ def diagnose_fully(  # noqa: PLR0913 - the ladder has that many rungs
         dataset=features.dataset,
         statistics=features.statistics,
         embeddings={card.name: features.matrix(card.name) for card in cards},
-        predictions=None if predictions is None else read_predictions(Path(predictions), features.dataset, lenient=True),
+        predictions=None
+        if predictions is None
+        else read_predictions(Path(predictions), features.dataset, lenient=True),
         target=target,
         got=got,
         seed=seed,

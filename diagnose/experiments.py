@@ -40,7 +40,9 @@ def reference(context: Context) -> Control:
         name="reference",
         accuracy=accuracy(context.correct(best)[context.held_out]),
         seconds=time.perf_counter() - start,
-        detail=f"probe on {best}, the best of {len(context.backbones)}" if len(context.backbones) > 1 else f"probe on {best}",
+        detail=f"probe on {best}, the best of {len(context.backbones)}"
+        if len(context.backbones) > 1
+        else f"probe on {best}",
     )
 
 
@@ -118,7 +120,7 @@ def positive_control(embed: Embed, *, identity: str) -> Control:
 
 def render_digits(folder: Path, count: int) -> Dataset:
     """Scikit-learn's digits (Alpaydin and Kaynak 1998, CC BY 4.0) as PNG pictures of 64 pixels in class folders."""
-    from sklearn.datasets import load_digits  # noqa: PLC0415 - slow to import, and needed once an installation
+    from sklearn.datasets import load_digits
 
     digits = load_digits()
     names = tuple(str(digit) for digit in range(10))
@@ -173,5 +175,3 @@ def _remember(note: Path, control: Control) -> None:
             part.write_text(json.dumps(known), "utf-8")
     except StorageError:
         pass  # it is then measured every time
-
-

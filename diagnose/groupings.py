@@ -85,7 +85,9 @@ def _by_order(context: Context) -> Iterator[Grouping]:
         place = np.zeros(len(order), dtype=np.int64)
         for label in np.unique(labels):
             place[labels == label] = np.arange((labels == label).sum())
-        groups[order] = _numbered([(str(label), str(block)) for label, block in zip(labels, place // _BLOCK, strict=True)])
+        groups[order] = _numbered(
+            [(str(label), str(block)) for label, block in zip(labels, place // _BLOCK, strict=True)]
+        )
         yield Grouping(name="the order of the files", groups=groups)
 
 

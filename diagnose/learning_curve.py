@@ -103,5 +103,3 @@ def _rank_within_class(labels: IntArray, rng: np.random.Generator) -> IntArray:
     rank = np.empty(len(labels), dtype=np.int64)
     rank[order] = np.arange(len(labels)) - start
     return rank
-
-

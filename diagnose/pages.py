@@ -93,9 +93,7 @@ def write_review(diagnosis: Diagnosis, path: Path) -> Path:
     """Write a page with the 50 most useful images to look at; its answers are saved as a file for ``--answers``."""
     context = diagnosis.context
     assert context is not None
-    items = [
-        _image(context, example, related=False) for example in review_items(diagnosis.verdict, seed=context.seed)
-    ]
+    items = [_image(context, example, related=False) for example in review_items(diagnosis.verdict, seed=context.seed)]
     labels = dict(zip(context.paths, (context.dataset.classes[label] for label in context.labels), strict=True))
     page = _TEMPLATES.get_template("review.html").render(
         items=[(item, labels.get(item.path, "")) for item in items], dataset=context.dataset

@@ -73,7 +73,9 @@ def read_predictions(path: Path, dataset: Dataset, *, lenient: bool = False) -> 
     found = np.flatnonzero(place >= 0)
     predicted = _spread(_labels(rows, _column(header, _PREDICTED, path), dataset, path), place, len(dataset))
     labelled = next((header.index(name) for name in _LABEL if name in header), None)
-    stated = None if labelled is None else _spread(_labels(rows, labelled, dataset, path, blank=True), place, len(dataset))
+    stated = (
+        None if labelled is None else _spread(_labels(rows, labelled, dataset, path, blank=True), place, len(dataset))
+    )
     probabilities = _probabilities(header, rows, dataset, path)
     if probabilities is not None:
         aligned = np.full((len(dataset), len(dataset.classes)), np.nan, dtype=np.float32)

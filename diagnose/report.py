@@ -39,7 +39,9 @@ def text(verdict: Verdict) -> str:
         lines += ["", f"{len(verdict.causes) - _SHOWN_CAUSES} more causes: --json or the report has them."]
     if verdict.remarks:
         lines += ["", "Worth a look, but no reason for the verdict:"]
-        lines += [line for finding in verdict.remarks[:_SHOWN_CAUSES] for line in _item(f"{finding.cause}: {finding.message}")]
+        lines += [
+            line for finding in verdict.remarks[:_SHOWN_CAUSES] for line in _item(f"{finding.cause}: {finding.message}")
+        ]
     if verdict.failures:
         lines += ["", "Checks that crashed (please report them):"]
         lines += [line for failure in verdict.failures for line in _item(f"{failure.check}: {failure.error}")]

@@ -78,7 +78,12 @@ def _errors(context: Context, predictions: OwnPredictions, rows: IntArray) -> Fi
     alone = wrong[good[wrong] == context.labels[wrong]]
     evidence = (
         Evidence(statistic="errors", value=float(len(wrong)), unit="pictures", sample_size=len(rows)),
-        Evidence(statistic="errors that only your model makes", value=float(len(alone)), unit="pictures", sample_size=len(rows)),
+        Evidence(
+            statistic="errors that only your model makes",
+            value=float(len(alone)),
+            unit="pictures",
+            sample_size=len(rows),
+        ),
     )
     return _finding(
         "errors",
@@ -101,9 +106,13 @@ def _evaluation(context: Context, predictions: OwnPredictions, rows: IntArray) -
     assert context.got is not None
     counted = accuracy(predictions.predicted[rows] == context.labels[rows])
     off = abs(context.got - counted.value)
-    evidence = Evidence(statistic="accuracy counted here", value=counted.value, reference=context.got, sample_size=len(rows))
+    evidence = Evidence(
+        statistic="accuracy counted here", value=counted.value, reference=context.got, sample_size=len(rows)
+    )
     if off <= _DISAGREEMENT:
-        return _finding("evaluation", Outcome.PASS, "The stated accuracy is what the predictions give.", evidence=(evidence,))
+        return _finding(
+            "evaluation", Outcome.PASS, "The stated accuracy is what the predictions give.", evidence=(evidence,)
+        )
     return _finding(
         "evaluation",
         Outcome.FAIL,

@@ -92,5 +92,3 @@ def _answered(finding: Finding, answers: Mapping[str, Answer]) -> Finding:
         evidence=(*finding.evidence, evidence),
         examples=tuple(example for example in finding.examples if answers.get(example.path) != "right"),
     )
-
-

@@ -62,7 +62,11 @@ class World:
         paths = tuple(f"{split or 'all'}/{name}/{_token(name, i)}.png" for i in range(count))
         labels = np.concatenate([self.labels, np.asarray(labels, dtype=np.int64)])
         return replace(
-            self, files=(*self.files, *files), labels=labels, splits=(*self.splits, *splits), paths=(*self.paths, *paths)
+            self,
+            files=(*self.files, *files),
+            labels=labels,
+            splits=(*self.splits, *splits),
+            paths=(*self.paths, *paths),
         )
 
     def picture(self, position) -> Image.Image:
@@ -86,7 +90,11 @@ def _token(seed, number) -> str:
     """A file name without order in it."""
     import hashlib
 
-    return hashlib.sha256(f"{seed} {number}".encode()).hexdigest()[:12].translate(str.maketrans("0123456789", "ghijklmnop"))
+    return (
+        hashlib.sha256(f"{seed} {number}".encode())
+        .hexdigest()[:12]
+        .translate(str.maketrans("0123456789", "ghijklmnop"))
+    )
 
 
 def draw(image, rng, ink=(40, 60, 150), paper=(236, 232, 214)) -> Image.Image:

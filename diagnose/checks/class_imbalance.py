@@ -50,7 +50,11 @@ class ClassImbalance(Check[Context]):
         ratio = float(counts.max() / max(int(counts[counts > 0].min()), 1))
         evidence = Evidence(statistic="largest class over smallest", value=ratio, unit="times")
         if not len(rare):
-            return [passed(self, f"The largest class is {ratio:.1f} times the smallest; none is rare.", evidence=(evidence,))]
+            return [
+                passed(
+                    self, f"The largest class is {ratio:.1f} times the smallest; none is rare.", evidence=(evidence,)
+                )
+            ]
         cost = self._cost(context, rare, counts)
         names = ", ".join(f"{context.dataset.classes[c]} ({counts[c]})" for c in rare[:5])
         outcome = judge(cost)

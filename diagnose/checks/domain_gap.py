@@ -44,7 +44,12 @@ class DomainGap(Check[Context]):
             return [not_applicable(self, "There are too few pictures to compare their domain.")]
         ratio = participation_ratio(context.reduced(context.backbones[0]))
         evidence = (
-            Evidence(statistic="directions of variation", value=ratio, reference=self.few_directions, sample_size=len(context.dataset)),
+            Evidence(
+                statistic="directions of variation",
+                value=ratio,
+                reference=self.few_directions,
+                sample_size=len(context.dataset),
+            ),
         )
         if ratio >= self.few_directions:
             return [passed(self, "The models see these pictures as varied, like photographs.", evidence=evidence)]

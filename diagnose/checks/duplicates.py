@@ -91,7 +91,9 @@ class Duplicates(Check[Context]):
             outcome=outcome,
             message=f"{len(torn)} pictures exist in copies under different labels; at least {wrong} labels are wrong.",
             remedy="Look at each group and keep one label: zoo diagnose DATA --review",
-            evidence=(Evidence(statistic="labels wrong at least", value=cost.value, interval=cost.interval, unit="share"),),
+            evidence=(
+                Evidence(statistic="labels wrong at least", value=cost.value, interval=cost.interval, unit="share"),
+            ),
             examples=_examples(context, groups, torn),
             points=cost if outcome is Outcome.FAIL else None,
         )
@@ -102,7 +104,9 @@ class Duplicates(Check[Context]):
         held_out = context.held_out
         leaked = np.isin(groups[held_out], groups[context.train])
         share = proportion(int(leaked.sum()), len(held_out))
-        evidence = Evidence(statistic="leaked", value=share.value, interval=share.interval, unit="share", sample_size=len(held_out))
+        evidence = Evidence(
+            statistic="leaked", value=share.value, interval=share.interval, unit="share", sample_size=len(held_out)
+        )
         if not leaked.any():
             return passed(self, "No held-out picture has a copy among the training ones.", cause="split-leakage")
         void = share.interval[0] > self.leaked_share

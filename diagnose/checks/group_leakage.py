@@ -63,9 +63,13 @@ class GroupLeakage(Check[Context]):
             kind=Kind.INTERVENTION,
             sample_size=len(context.dataset),
         )
-        split = not context.splits_given or bool(straddling(grouping.groups, context.train, context.held_out).mean() > 0.1)
+        split = not context.splits_given or bool(
+            straddling(grouping.groups, context.train, context.held_out).mean() > 0.1
+        )
         if not split or cost.value < self.smallest_cost or judge(cost) is not Outcome.FAIL:
-            return [passed(self, f"Holding out whole groups by {grouping.name} costs no accuracy.", evidence=(evidence,))]
+            return [
+                passed(self, f"Holding out whole groups by {grouping.name} costs no accuracy.", evidence=(evidence,))
+            ]
         count = int(grouping.groups.max()) + 1
         return [
             Finding(

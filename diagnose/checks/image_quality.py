@@ -60,7 +60,13 @@ class ImageQuality(Check[Context]):
         counts = {kind: int(found.sum()) for kind, found in kinds.items() if found.any()}
         evidence = Evidence(statistic="flagged", value=share, unit="share", sample_size=len(flagged))
         if share <= self.noted_share:
-            return [passed(self, f"{int(flagged.sum())} pictures look blank, tiny, dark, bright or blurred.", evidence=(evidence,))]
+            return [
+                passed(
+                    self,
+                    f"{int(flagged.sum())} pictures look blank, tiny, dark, bright or blurred.",
+                    evidence=(evidence,),
+                )
+            ]
         held_out = context.held_out
         correct = context.correct(context.backbones[0])
         cost = matched_cost(correct[held_out], context.labels[held_out], flagged[held_out])

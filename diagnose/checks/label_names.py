@@ -93,8 +93,14 @@ class LabelNames(Check[Context]):
                 outcome=judge(cost),
                 message=f"{int(lost.sum())} held-out pictures are of classes that training never shows: {', '.join(names[:5])}.",
                 remedy="Check the spelling of these classes, or add training pictures of them.",
-                evidence=(Evidence(statistic="pictures of unknown classes", value=cost.value, unit="share", interval=cost.interval),),
-                examples=tuple(Example(path=context.paths[i], note=context.dataset.classes[context.labels[i]]) for i in positions),
+                evidence=(
+                    Evidence(
+                        statistic="pictures of unknown classes", value=cost.value, unit="share", interval=cost.interval
+                    ),
+                ),
+                examples=tuple(
+                    Example(path=context.paths[i], note=context.dataset.classes[context.labels[i]]) for i in positions
+                ),
                 points=cost,
             )
         ]
@@ -122,7 +128,9 @@ def _one_apart(first: str, second: str) -> bool:
     """Whether one insertion, deletion, change or swap of neighbours turns one into the other."""
     if first == second or abs(len(first) - len(second)) > 1:
         return False
-    start = next((i for i, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), min(len(first), len(second)))
+    start = next(
+        (i for i, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), min(len(first), len(second))
+    )
     one, two = first[start:], second[start:]
     return one[1:] == two or one == two[1:] or one[1:] == two[1:] or (one[:2] == two[1::-1] and one[2:] == two[2:])
 

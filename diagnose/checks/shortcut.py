@@ -16,7 +16,6 @@ from diagnose.nuisances import Columns, nuisances
 from diagnose.verdict import judge
 from zoo.neighbours import FloatArray, IntArray
 
-
 _FRAME = frozenset({"border colour", "corner colour"})
 _MEANINGLESS = _FRAME | {"file encoding"}
 
@@ -83,9 +82,12 @@ class Shortcut(Check[Context]):
         inputs = nuisances(context)
         if not inputs:
             return [passed(self, "All files are alike in size, encoding, name and frame.")]
-        skills = sorted((self._skill(context, name, columns) for name, columns in inputs.items()), key=lambda s: -s.skill)
+        skills = sorted(
+            (self._skill(context, name, columns) for name, columns in inputs.items()), key=lambda s: -s.skill
+        )
         evidence = tuple(
-            Evidence(statistic=f"label from {skill.name}", value=skill.skill, reference=0.0, unit="skill") for skill in skills[:4]
+            Evidence(statistic=f"label from {skill.name}", value=skill.skill, reference=0.0, unit="skill")
+            for skill in skills[:4]
         )
         worst = skills[0]
         if worst.skill < self.noted_skill or worst.p > self.level:
@@ -125,7 +127,9 @@ class Shortcut(Check[Context]):
         predicted = np.full(len(labels), -1, dtype=np.int64)
         rest = np.setdiff1d(np.arange(len(labels)), rows)
         if len(rest):
-            predicted[rest] = _weighed(linear.ridge(columns[rows], linear.one_hot(labels[rows], n), columns[rest]), labels[rows])
+            predicted[rest] = _weighed(
+                linear.ridge(columns[rows], linear.one_hot(labels[rows], n), columns[rest]), labels[rows]
+            )
         predicted[rows] = scores[0]
         return _Skill(
             name=name,
@@ -146,7 +150,10 @@ class Shortcut(Check[Context]):
         rng = np.random.default_rng(context.seed)
         x, folds = context.reduced(context.backbones[0]), context.folds
         kept = [_residual(x, columns[rng.permutation(len(columns))]), _residual(x, columns)]
-        right = [linear.cross_predict(features, context.labels, folds, context.num_classes) == context.labels for features in kept]
+        right = [
+            linear.cross_predict(features, context.labels, folds, context.num_classes) == context.labels
+            for features in kept
+        ]
         cost = paired_difference(right[0], right[1])
         if worst.name in _FRAME:
             return cost, worst.skill >= self.failing_skill and cost.value >= self.failing_cost
@@ -191,4 +198,8 @@ def _examples(context: Context, skill: _Skill) -> tuple[Example, ...]:
     right = np.flatnonzero(skill.predicted == context.labels)
     names = context.dataset.classes
     chosen = [right[context.labels[right] == label][:2] for label in range(context.num_classes)]
-    return tuple(Example(path=context.paths[i], note=f"{names[context.labels[i]]}, by its {skill.name}") for rows in chosen[:6] for i in rows)
+    return tuple(
+        Example(path=context.paths[i], note=f"{names[context.labels[i]]}, by its {skill.name}")
+        for rows in chosen[:6]
+        for i in rows
+    )

@@ -94,7 +94,9 @@ class SplitShift(Check[Context]):
                 side=self.side,
                 outcome=outcome,
                 message=f"Held-out pictures can be told from training ones (AUC {shift.auc:.2f})"
-                + (", and the accuracy recovers when they are mixed." if outcome is Outcome.FAIL else ", without harm."),
+                + (
+                    ", and the accuracy recovers when they are mixed." if outcome is Outcome.FAIL else ", without harm."
+                ),
                 remedy="Split at random within the classes, or collect training pictures like the held-out ones.",
                 evidence=evidence,
                 examples=_oddest(context, shift),
@@ -108,7 +110,9 @@ class SplitShift(Check[Context]):
         rng = np.random.default_rng(context.seed)
         chosen = rng.permutation(len(rows))[:20_000]
         rows, part = rows[chosen], part[chosen]
-        targets = np.stack([part, *(rng.permutation(part) for _ in range(self.permutations))], axis=1).astype(np.float32)
+        targets = np.stack([part, *(rng.permutation(part) for _ in range(self.permutations))], axis=1).astype(
+            np.float32
+        )
         x = context.reduced(context.backbones[0])[rows]
         fold = folds(part, context.groups[rows], 5, context.seed)
         scores = np.zeros_like(targets)
@@ -173,4 +177,6 @@ def _oddest(context: Context, shift: _Shift) -> tuple[Example, ...]:
     """The held-out pictures least like training ones."""
     held_out = context.held_out
     odd = held_out[np.argsort(-shift.oddness[held_out], kind="stable")][:12]
-    return tuple(Example(path=context.paths[i], note="unlike the training pictures", score=float(shift.oddness[i])) for i in odd)
+    return tuple(
+        Example(path=context.paths[i], note="unlike the training pictures", score=float(shift.oddness[i])) for i in odd
+    )

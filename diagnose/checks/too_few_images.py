@@ -59,11 +59,19 @@ class TooFewImages(Check[Context]):
             ),
         )
         if not curve.monotone:
-            return [not_applicable(self, "The error does not fall steadily with more pictures: nothing can be foretold.")]
+            return [
+                not_applicable(self, "The error does not fall steadily with more pictures: nothing can be foretold.")
+            ]
         missed = context.target is not None and 1 - error < context.target
         limit = self.noted_gain if missed else self.failing_gain
         if gain.value < self.noted_gain or gain.interval[0] <= 0:
-            return [passed(self, f"Doubling the {curve.sizes[-1]} pictures would win {100 * gain.value:.1f} points.", evidence=evidence)]
+            return [
+                passed(
+                    self,
+                    f"Doubling the {curve.sizes[-1]} pictures would win {100 * gain.value:.1f} points.",
+                    evidence=evidence,
+                )
+            ]
         return [
             Finding(
                 check=self.name,

@@ -16,7 +16,7 @@ from diagnose.sandbox.pictures import BLACK, WHITE, stack
 from diagnose.sandbox.workbench import Built, Workbench, evaluating, logits_of, seed_everything
 
 #: Standard deviation over a batch from which on outputs between 0 and 1 are scores, not a fresh network's noise.
-_LEAST_SPREAD = 0.02
+_LEAST_SPREAD = 1e-3
 _WEIGHTED = ("convolution", "addmm", "mm", "bmm", "linear", "baddbmm")
 _NON_LINEAR = [
     "relu",

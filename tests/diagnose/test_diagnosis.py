@@ -162,7 +162,17 @@ def test_a_stronger_reference_is_used_where_one_is_at_hand():
 def test_the_json_has_the_documented_keys_and_no_nan():
     verdict = verdict_of(faults.misspelt(faults.healthy(), 0.5), target=0.95, got=0.5)
     value = json.loads(json.dumps(as_json(verdict), allow_nan=False))
-    assert {"schema", "verdict", "strength", "points", "causes", "controls", "not_tested", "failures", "seconds"} <= set(value)
+    assert {
+        "schema",
+        "verdict",
+        "strength",
+        "points",
+        "causes",
+        "controls",
+        "not_tested",
+        "failures",
+        "seconds",
+    } <= set(value)
     assert value["schema"] == 1
     assert {"target", "ceiling", "yours"} <= set(value["points"])
     cause = value["causes"][0]

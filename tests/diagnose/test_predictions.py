@@ -30,7 +30,8 @@ def read(tmp_path, text, **keywords):
 
 
 @pytest.mark.parametrize(
-    "path", ["train/cat/1.jpg", "./train/cat/1.jpg", "/home/me/pictures/train/cat/1.jpg", "train\\cat\\1.jpg", "cat/1.jpg"]
+    "path",
+    ["train/cat/1.jpg", "./train/cat/1.jpg", "/home/me/pictures/train/cat/1.jpg", "train\\cat\\1.jpg", "cat/1.jpg"],
 )
 def test_a_path_is_recognised_however_it_is_written(tmp_path, path):
     found = read(tmp_path, f"path,label,predicted\n{path},cat,dog\n")

@@ -188,9 +188,7 @@ def test_causes_are_ordered_by_points_and_interventions_come_before_observations
         evidence=(Evidence(statistic="x", value=1.0, kind=Kind.INTERVENTION),),
     )
     small, large = finding(Side.DATA, "off-topic", 0.02), finding(Side.DATA, "label-noise", 0.08)
-    verdict = adjudicate(
-        Results(positive_control=WORKS, reference=around(0.8), findings=(seen, tried, small, large))
-    )
+    verdict = adjudicate(Results(positive_control=WORKS, reference=around(0.8), findings=(seen, tried, small, large)))
     assert [cause.cause for cause in verdict.causes] == ["label-noise", "off-topic", "split-leakage", "image-quality"]
 
 

@@ -77,10 +77,7 @@ def test_near_hashes_finds_exactly_what_comparing_all_pairs_finds():
     hashes = np.repeat(plain[:, None], 8, axis=1)
     found = {tuple(pair) for pair in near_hashes(hashes, 7).tolist()}
     expected = {
-        (i, j)
-        for i in range(len(plain))
-        for j in range(i + 1, len(plain))
-        if int(plain[i] ^ plain[j]).bit_count() <= 7
+        (i, j) for i in range(len(plain)) for j in range(i + 1, len(plain)) if int(plain[i] ^ plain[j]).bit_count() <= 7
     }
     assert found == expected
     assert len(expected) > 30

@@ -15,7 +15,9 @@ FAULTS = {
     "class-imbalance": [faults.rare(faults.healthy(0, 900), kept) for kept in (6, 3)],
     "split-shift": [faults.shifted(faults.healthy(), strength) for strength in (0.6, 0.9)],
     "off-topic": [faults.strangers(faults.healthy(), share) for share in (0.04, 0.12)],
-    "shortcut": [faults.with_patches(faults.healthy(0, 900), share, part) for share, part in ((0.8, "train"), (1.0, "all"))],
+    "shortcut": [
+        faults.with_patches(faults.healthy(0, 900), share, part) for share, part in ((0.8, "train"), (1.0, "all"))
+    ],
     "label-names": [faults.misspelt(faults.healthy(), share) for share in (0.2, 0.5)],
     "too-few-images": [faults.healthy(0, count, splits=False) for count in (80, 130)],
 }
