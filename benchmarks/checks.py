@@ -238,7 +238,8 @@ def burst(context: Context, size: float, rng: np.random.Generator) -> Context:
         box = round(image.width * 0.75), round(image.height * 0.75)
         left, top = (int(rng.integers(0, full - part + 1)) for full, part in zip(image.size, box, strict=True))
         cut = image.crop((left, top, left + box[0], top + box[1])).rotate(float(rng.uniform(-8, 8)))
-        return cut.point(lambda v, k=float(rng.uniform(0.75, 1.25)): min(255, int(v * k)))
+        gain = float(rng.uniform(0.75, 1.25))
+        return cut.point(lambda v: min(255, int(v * gain)))
 
     looked = embedded(context, rows, frame, rng)
     samples = [

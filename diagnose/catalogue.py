@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import Field, dataclass
 from typing import Any
 
 from diagnose.check import ALGORITHM_CHECKS, DATA_CHECKS, Check
@@ -70,14 +70,14 @@ def describe(entry: Description) -> dict[str, Any]:
     return {**dataclasses.asdict(entry), "thresholds": dict(entry.thresholds)}
 
 
-def _classes() -> Iterator[type[Check[object]]]:
+def _classes() -> Iterator[type[Check[Any]]]:
     for registry in (DATA_CHECKS, ALGORITHM_CHECKS):
         yield from registry.values()
 
 
-def _describe(check: type[Check[object]]) -> Description:
+def _describe(check: type[Check[Any]]) -> Description:
     documentation = inspect.cleandoc(check.__doc__ or "")
-    limits = dataclasses.fields(check) if dataclasses.is_dataclass(check) else ()
+    limits: tuple[Field[Any], ...] = dataclasses.fields(check) if dataclasses.is_dataclass(check) else ()
     return Description(
         name=check.name,
         side=str(check.side),
@@ -85,6 +85,6 @@ def _describe(check: type[Check[object]]) -> Description:
         needs=", ".join(sorted(need.value for need in check.needs)),
         title=documentation.split("\n", 1)[0],
         causes=check.causes,
-        thresholds=tuple((field.name, field.default) for field in limits if field.init),
+        thresholds=tuple((limit.name, limit.default) for limit in limits if limit.init),
         documentation=documentation,
     )

@@ -50,7 +50,7 @@ class Check(ABC, Generic[C_contra]):
         """Look, and say what was found: one finding for every cause that applies, also where nothing is wrong."""
 
 
-def passed(check: Check[object], message: str, *, cause: str = "", evidence: tuple[Evidence, ...] = ()) -> Finding:
+def passed(check: Check[Any], message: str, *, cause: str = "", evidence: tuple[Evidence, ...] = ()) -> Finding:
     """A finding that nothing is wrong, under the check's first cause unless another is named."""
     name = cause or check.causes[0]
     return Finding(
@@ -58,11 +58,11 @@ def passed(check: Check[object], message: str, *, cause: str = "", evidence: tup
     )
 
 
-def not_applicable(check: Check[object], message: str, *, cause: str = "") -> Finding:
+def not_applicable(check: Check[Any], message: str, *, cause: str = "") -> Finding:
     """A finding that this data gives the check nothing to work on."""
     name = cause or check.causes[0]
     return Finding(check=check.name, cause=name, side=check.side, outcome=Outcome.NOT_APPLICABLE, message=message)
 
 
-DATA_CHECKS: Registry[type[Check[object]]] = Registry("check", package="diagnose.checks")
+DATA_CHECKS: Registry[type[Check[Any]]] = Registry("check", package="diagnose.checks")
 ALGORITHM_CHECKS: Registry[type[Check[Any]]] = Registry("check", package="diagnose.probes")

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -60,7 +61,7 @@ class Options:
     escalate: experiments.Escalate | None = field(default=None, repr=False)
 
 
-def diagnose(
+def diagnose(  # noqa: PLR0913 - each is a thing that a person may hand over
     data: str | Path,
     *,
     predictions: str | Path | None = None,
@@ -189,7 +190,7 @@ def examine(
     return Diagnosis(verdict=adjudicate(results), context=context, seconds_by_check=tuple(runner.seconds))
 
 
-def unusable(context: Context) -> str:
+def unusable(context: Context) -> str:  # noqa: PLR0911 - one return a reason
     """Why nothing can be told of this data; empty where something can."""
     counts = np.bincount(context.labels, minlength=context.num_classes)
     n, classes = len(context.dataset), int((counts > 0).sum())
@@ -254,7 +255,7 @@ class _Runner:
         self.context.progress("checks", len(checks), len(checks))
         return tuple(found)
 
-    def _one(self, check: Check[object]) -> list[Finding]:
+    def _one(self, check: Check[Any]) -> list[Finding]:
         start = time.perf_counter()
         try:
             return check.run(self.context)

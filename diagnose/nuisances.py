@@ -73,7 +73,7 @@ def _codes(values: npt.NDArray[np.generic]) -> Columns:
     """Indicators of the ten most frequent values, ``(n, up to 10)``."""
     found, count = np.unique(values, return_counts=True)
     frequent = found[np.argsort(-count, kind="stable")][:10]
-    return (values[:, None] == frequent[None, :]).astype(np.float32)
+    return np.asarray(values[:, None] == frequent[None, :], dtype=np.float32)
 
 
 def _standard(columns: npt.NDArray[np.floating]) -> Columns:

@@ -148,7 +148,7 @@ def shares(verdict: Verdict) -> tuple[Estimate | None, Estimate | None]:
 Answer = tuple[Conclusion, Strength, str]
 
 
-def _conclude(results: Results, data: tuple[Finding, ...], algorithm: tuple[Finding, ...]) -> Answer:
+def _conclude(results: Results, data: tuple[Finding, ...], algorithm: tuple[Finding, ...]) -> Answer:  # noqa: PLR0911 - one return a row
     """The answer from the cells and from what failed on either side."""
     if results.unusable:
         return Conclusion.UNDETERMINED, Strength.NONE, f"Cannot tell: {results.unusable}"

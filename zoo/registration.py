@@ -120,7 +120,7 @@ def _refined(whole: FloatArray, part: FloatArray, window: _Window) -> FloatArray
     """Move the windows to where they fit best, step by step, each pair on its own; the mismatch there, ``(m,)``."""
     unit = (_shift_difference(whole) + _shift_difference(part)) / 2 + 1e-4
     wanted = _standard(part)
-    best = _agreement(whole, wanted, window)
+    best: FloatArray = _agreement(whole, wanted, window)
     alive = np.arange(len(whole))
     for round_, step in enumerate(_STEPS):
         if round_ == 2:
@@ -136,7 +136,7 @@ def _refined(whole: FloatArray, part: FloatArray, window: _Window) -> FloatArray
                 top=np.where(better, moved.top, window.top),
                 left=np.where(better, moved.left, window.left),
             )
-    left: FloatArray = (1 - best) / unit
+    left: FloatArray = np.asarray((1 - best) / unit, dtype=np.float32)
     return left
 
 

@@ -74,8 +74,7 @@ class OffTopic(Check[Context]):
                 remedy="Look at the examples; leave out what does not belong: zoo diagnose DATA --fix OUT",
                 evidence=evidence,
                 examples=tuple(
-                    Example(path=context.paths[i], note="unlike the others", score=float(distance[i]))
-                    for i in order
+                    Example(path=context.paths[i], note="unlike the others", score=float(distance[i])) for i in order
                 ),
                 points=cost if outcome is Outcome.FAIL else None,
             )
@@ -115,7 +114,13 @@ def _clusters(features: FloatArray, size: int, *, seed: int) -> IntArray:
     unit = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
     count = int(np.clip(len(unit) // size, 2, 400))
     means = faiss.Kmeans(
-        unit.shape[1], count, niter=15, seed=seed, spherical=True, min_points_per_centroid=1, max_points_per_centroid=100
+        unit.shape[1],
+        count,
+        niter=15,
+        seed=seed,
+        spherical=True,
+        min_points_per_centroid=1,
+        max_points_per_centroid=100,
     )
     means.train(np.ascontiguousarray(unit))
     return np.asarray(means.index.search(unit, 1)[1][:, 0], dtype=np.int64)

@@ -57,7 +57,7 @@ def twin(splits):
 def test_films_that_the_split_keeps_together_are_healthy():
     world = faults.bursts(6)
     film = [path.split("film")[1].split("_")[0] for path in world.paths]
-    first = {name: split for name, split in zip(film, world.splits, strict=True)}
+    first = dict(zip(film, world.splits, strict=True))
     kept = [i for i, name in enumerate(film) if world.splits[i] == first[name]]
     context = faults.subset(world, kept).context()
     (finding,) = DATA_CHECKS["group-leakage"]().run(context)
