@@ -40,6 +40,7 @@ _AUDITS: tuple[tuple[str, type[Any], bool], ...] = (
     ("overfit", OverfitFacts, True),
 )
 _LEAST_IMAGES = 120
+_LEAST_SCORED = 200
 _EXPECTED_RUNS = 10
 
 
@@ -170,6 +171,8 @@ class _Examiner:
         """As many pictures as let some ten trainings fit into what is left, at ``seconds`` a picture and step."""
         affordable = self._budget.left / _EXPECTED_RUNS / max(1e-6, seconds * loaded.epochs * 1.5)
         self._train_size = int(min(self._train_size, max(_LEAST_IMAGES, affordable)))
+        # Scoring costs a forward pass a picture: not more than the training.
+        self._validation_size = int(min(self._validation_size, max(_LEAST_SCORED, 2 * self._train_size)))
 
     def _train(self, variant: Variant, seed: int) -> RunFacts | Mishap | None:
         if self._budget.left <= 0:

@@ -16,6 +16,7 @@ from diagnose.algorithm_context import REFERENCE, AlgorithmContext, combine, sig
 from diagnose.check import ALGORITHM_CHECKS
 from diagnose.findings import CheckFailure, Estimate, Evidence, Finding, Kind, Outcome, Side
 from diagnose.probe import Certainty, Observation, Probe, describe, judge
+from diagnose.probes.frozen import is_pretrained
 from diagnose.sandbox.measurements import Mishap, RunFacts, Variant
 
 #: What is tried where nothing was seen: the most frequent causes first, the dearest last.
@@ -35,6 +36,9 @@ GENERIC = (
     "capacity",
 )
 _ROUNDS = 3
+#: Causes that replacing the whole model takes away, and the gap from which on that is tried first.
+_WHOLE_MODEL = frozenset({"overfitting", "capacity"})
+_FAR = 0.15
 #: Causes that change the score they see, not the model.
 _SCORING = frozenset({"evaluation", "eval-mode"})
 #: A 99 % interval's half-width over a 95 % one's, and three points: what an unexplained gap must exceed.
@@ -165,6 +169,9 @@ class Swaps:
         seen = [(p, o) for p, o in self.observations() if o.changes and o.points is None]
         hints = [pair for pair in seen if pair[1].certainty is not Certainty.NONE]
         generic = [pair for pair in seen if pair[1].certainty is Certainty.NONE]
+        if self._far_from_pretrained():
+            # Nothing else wins back so much on few pictures; what is left of the budget goes to the rest.
+            generic.sort(key=lambda pair: pair[1].cause not in _WHOLE_MODEL)
         for group in (hints, generic):
             best = self._try(group, until_closed=group is generic)
             if best is not None:
@@ -173,6 +180,11 @@ class Swaps:
                 self.context = replace(self.context, base=combine(self.context.base, change))
                 return True
         return False
+
+    def _far_from_pretrained(self) -> bool:
+        """Whether a network without pretrained weights is far under the known-good recipe."""
+        gap, model = self.context.gap(), self.context.model
+        return gap is not None and gap.value > _FAR and model is not None and not is_pretrained(model)
 
     def _try(
         self, group: list[tuple[Probe, Observation]], *, until_closed: bool

@@ -90,7 +90,7 @@ class Pixels(Probe):
     def _order(self, context: AlgorithmContext, transform: TransformFacts) -> Observation:
         exchanged = transform.eval_channels not in ((), (0, 1, 2))
         run = context.theirs
-        lift = run.flipped - run.accuracy if run is not None else 0.0
+        lift = run.flipped - run.accuracy if run is not None and run.flipped is not None else 0.0
         points = None
         if not exchanged and lift > max(self.least_flip, context.threshold):
             # Nothing in the transform: the pictures themselves or the model exchange the channels.

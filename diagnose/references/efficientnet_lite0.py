@@ -21,12 +21,16 @@ SIZE = 224
 
 
 class Frozen(nn.Module):
-    """A backbone that never trains, not even its batch-norm statistics, under a linear head."""
+    """A backbone that never trains, not even its batch-norm statistics, under a linear head.
+
+    A picture that was seen before is not computed again: fifteen epochs cost little more than one pass.
+    """
 
     def __init__(self, backbone: Any, width: int, num_classes: int) -> None:
         super().__init__()
         self.backbone = backbone.requires_grad_(requires_grad=False)
         self.head = nn.Linear(width, num_classes)
+        self._features: dict[int, Tensor] = {}
 
     def train(self, mode: bool = True) -> Frozen:  # noqa: FBT001, FBT002 - torch's signature
         """Train the head; the backbone stays in evaluation mode."""
@@ -36,9 +40,13 @@ class Frozen(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """``(n, 3, h, w)`` to ``(n, classes)`` logits."""
-        with torch.no_grad():
-            features = self.backbone(inputs)
-        return self.head(features)  # type: ignore[no-any-return]
+        keys = [hash(row.numpy(force=True).tobytes()) for row in inputs]
+        missing = [i for i, key in enumerate(keys) if key not in self._features]
+        if missing:
+            with torch.no_grad():
+                fresh = self.backbone(inputs[missing])
+            self._features.update({keys[i]: row for i, row in zip(missing, fresh, strict=True)})
+        return self.head(torch.stack([self._features[key] for key in keys]))  # type: ignore[no-any-return]
 
 
 def build_model(num_classes: int) -> nn.Module:

@@ -297,9 +297,8 @@ class RunFacts:
         labels: Their labels.
         train_accuracy: On (at most 256) training pictures, evaluation transform.
         relabelled: Validation accuracy under the best permutation of the classes.
-        restated: Accuracy after batch-norm statistics were estimated anew; ``None`` without batch-norm.
-        flipped: Accuracy with the channel order reversed at evaluation.
-        batch_mode: Accuracy with the model left in training mode.
+        restated: Accuracy after batch-norm statistics were estimated anew; ``None`` without batch-norm, and of swaps.
+        flipped: Accuracy with the channel order reversed at evaluation; only of the algorithm as it stands.
         training_mode: Share of the steps' forward passes, after the first evaluation, that found the model in training
             mode.
         evaluation_mode: The same of the passes of their ``evaluate``; 0 is right.
@@ -320,8 +319,7 @@ class RunFacts:
     train_accuracy: float
     relabelled: float
     restated: float | None
-    flipped: float
-    batch_mode: float
+    flipped: float | None
     training_mode: float
     evaluation_mode: float
     clipped: float
