@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+DATA_HELP = "An image folder (DATA/class/*.jpg), a CSV or Parquet manifest (path,label), a zip, or hf:name."
+
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout, and nothing else.")]
 Offline = Annotated[bool, typer.Option("--offline", help="Make no network call at all.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps.")]
@@ -15,7 +17,7 @@ Out = Annotated[Path | None, typer.Option("--out", help="Folder for the result; 
 Data = Annotated[
     str,
     typer.Argument(
-        help="An image folder (DATA/class/*.jpg), a CSV or Parquet manifest (path,label), a zip, or hf:name.",
+        help=DATA_HELP,
         metavar="DATA",
         show_default=False,
     ),

@@ -21,8 +21,9 @@ class AlgorithmRung:
         controls: Their algorithm, the known-good recipe and every swap, on the same pictures.
         failures: Experiments of ours that failed.
         not_tested: Causes that stay open.
-        yours: What their algorithm reached; ``None`` where it did not finish.
-        gap: The known-good recipe's accuracy minus theirs; ``None`` where either is missing.
+        yours: What their algorithm reached on a part of the data; ``None`` where the known-good recipe has not been
+            trained on the same part, since it then compares with nothing.
+        known_good: What the known-good recipe reached on that part.
     """
 
     findings: tuple[Finding, ...]
@@ -30,21 +31,22 @@ class AlgorithmRung:
     failures: tuple[CheckFailure, ...]
     not_tested: tuple[NotTested, ...]
     yours: Estimate | None
-    gap: Estimate | None
+    known_good: Estimate | None
 
     def added_to(self, results: Results) -> Results:
         """The results with this rung. Predictions, where there are some, say more about the person's own accuracy."""
         tested = {finding.cause for finding in self.findings} | {entry.name for entry in self.not_tested}
         open_ = tuple(entry for entry in results.not_tested if entry.name not in tested)
-        return replace(
+        joined = replace(
             results,
             findings=(*results.findings, *self.findings),
             controls=(*results.controls, *self.controls),
             failures=(*results.failures, *self.failures),
             not_tested=(*open_, *self.not_tested),
-            yours=results.yours or self.yours,
-            gap=results.gap or self.gap,
         )
+        if results.yours is not None or self.yours is None or self.known_good is None:
+            return joined
+        return replace(joined, yours=self.yours, ceiling=self.known_good, gap=self.known_good - self.yours)
 
 
 def algorithm_rung(context: Context, path: Path, *, budget: float | None) -> AlgorithmRung:
@@ -71,6 +73,6 @@ def algorithm_rung(context: Context, path: Path, *, budget: float | None) -> Alg
         controls=found.controls,
         failures=found.failures,
         not_tested=found.not_tested,
-        yours=theirs,
-        gap=known_good - theirs if known_good is not None and theirs is not None else None,
+        yours=theirs if known_good is not None else None,
+        known_good=known_good,
     )

@@ -7,17 +7,24 @@ from typing import Annotated
 
 import typer
 
-from cli.options import Data, Device, Json, Offline, Seed
+from cli.options import DATA_HELP, Device, Json, Offline, Seed
 
 
 def command(
-    data: Data,
+    data: Annotated[str | None, typer.Argument(help=DATA_HELP, metavar="DATA", show_default=False)] = None,
     predictions: Annotated[
         Path | None,
         typer.Option("--predictions", help="CSV of what your model says: path,label,predicted[,prob:CLASS...]."),
     ] = None,
     target: Annotated[float | None, typer.Option("--target", help="The accuracy you need, such as 0.95.")] = None,
     got: Annotated[float | None, typer.Option("--got", help="The accuracy you get, such as 0.71.")] = None,
+    algorithm: Annotated[
+        Path | None,
+        typer.Option("--algorithm", help="Your Python file. It is run, in a process of its own, on copies."),
+    ] = None,
+    init: Annotated[
+        Path | None, typer.Option("--init", help="Write a commented algorithm file to fill in, and stop.")
+    ] = None,
     budget: Annotated[
         str | None, typer.Option("--budget", help="Time for the experiments beyond the pass: 30s, 5m, 1h.")
     ] = None,
@@ -41,13 +48,21 @@ def command(
     from dataclasses import replace
 
     from cli.output import print_json, progress, say
+    from diagnose.algorithm_data import write_template
     from diagnose.budget import seconds
     from diagnose.diagnosis import Options, diagnose_fully
     from diagnose.report import as_json, exit_status, text
     from diagnose.review import read_answers, with_answers
+    from zoo.errors import OptionError
 
     given = {} if answers is None else read_answers(answers)
-    options = Options(budget=None if budget is None else seconds(budget))
+    if init is not None:
+        write_template(init)
+        say(f"Fill in {init}, then run: zoo diagnose DATA --algorithm {init}")
+        return
+    if data is None:
+        raise OptionError("DATA is missing.", remedy="For example: zoo diagnose my_data/")
+    options = Options(budget=None if budget is None else seconds(budget), algorithm=algorithm)
     with progress(quiet=json_) as tell:
         diagnosis = diagnose_fully(
             data,
