@@ -30,7 +30,7 @@ from zoo.predict import pixels_of, probabilities
 from zoo.probe import Head
 from zoo.recipes.probe import fit_probe
 from zoo.settings import Settings
-from zoo.train import Plan, train
+from zoo.train import Plan, images_at_once, train
 from zoo.weights import load
 
 StateDict = Mapping[str, torch.Tensor]
@@ -121,7 +121,9 @@ def resolve(job: Job, module: nn.Module, head: Head) -> Settings:
         "layer_decay": 1.0 if scratch else 0.9 if has_batch_norm else 0.75,
         "augmentation": "light" if count < 1000 else "standard",
         "mixup": 0.2 if count >= _MIXUP_FROM else 0.0,
-        "freeze_norm": has_batch_norm and not scratch and (count < _SMALL or batch < 32),
+        "freeze_norm": has_batch_norm
+        and not scratch
+        and (count < _SMALL or images_at_once(torch_device(job.device), batch) < 32),
         "precision": best_precision(torch_device(job.device)),
         "workers": 4 if torch_device(job.device).type == "cuda" else 0,
     }
