@@ -16,7 +16,8 @@ from zoo.errors import DataError
 from zoo.job import RECIPES, Fitted, Job, Row
 from zoo.metrics import scores
 from zoo.predictions import Predictions
-from zoo.probe import Probe, probe
+from zoo.probe import Probe
+from zoo.probe_cache import cached_probe
 from zoo.weights import with_head
 
 _FOLDS = 5
@@ -66,7 +67,7 @@ def fit_probe(job: Job) -> Probe:
         )
     weights = job.class_weights() if job.settings.class_weights else None
     number = folds(labels, groups, _fold_count(labels, groups), job.settings.seed)
-    return probe(job.features[indices], labels, len(job.dataset.classes), folds=number, class_weights=weights)
+    return cached_probe(job.features[indices], labels, len(job.dataset.classes), folds=number, class_weights=weights)
 
 
 def probe_row(predictions: Predictions | None, *, shipped: bool) -> Row:
