@@ -10,6 +10,7 @@ import errno
 import hashlib
 import os
 import re
+import sys
 import threading
 import urllib.error
 import urllib.request
@@ -194,9 +195,15 @@ def discard(path: Path) -> None:
 
 def cached_url(url: str) -> Path:
     """Where the file of a plain address is kept: where torch.hub would keep it. It need not exist."""
-    import torch.hub
+    return torch_hub() / "checkpoints" / Path(urlsplit(url).path).name
 
-    return Path(torch.hub.get_dir()) / "checkpoints" / Path(urlsplit(url).path).name
+
+def torch_hub() -> Path:
+    """What ``torch.hub.get_dir()`` says, without loading torch where nobody can have changed it."""
+    if "torch.hub" in sys.modules:
+        return Path(sys.modules["torch.hub"].get_dir())
+    home = os.environ.get("TORCH_HOME") or Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "torch"
+    return Path(home).expanduser() / "hub"
 
 
 def fetch_url(url: str, *, offline: bool = False) -> Path:

@@ -1,0 +1,76 @@
+"""What a fine-tuning is to start from: looked up, read and checked before anything slow is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from zoo import device_name
+from zoo.catalog import Card, card
+from zoo.data import read
+from zoo.data.dataset import Dataset
+from zoo.errors import OptionError
+from zoo.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """A fine-tuning that can begin.
+
+    Attributes:
+        card: The pretrained model.
+        dataset: The images as listed; none is looked at yet.
+        settings: What was asked for; the rest is chosen when it runs.
+        source: What the person named as data; absolute where it is a path.
+        out: Folder of the run; ``None`` for the next number under ``runs/``.
+        device: A name for ``zoo.devices``.
+    """
+
+    card: Card
+    dataset: Dataset
+    settings: Settings
+    source: str
+    out: Path | None
+    device: str
+
+
+def check_request(
+    model: str,
+    data: str | Path,
+    *,
+    out: str | Path | None = None,
+    device: str = "auto",
+    offline: bool = False,
+    choices: Mapping[str, Any],
+) -> Request:
+    """Check everything that a person can get wrong. Needs no torch, so that a mistake is told at once.
+
+    Args:
+        model: A name of the catalog, an alias, ``hf-hub:owner/name`` or a local file.
+        data: Whatever ``zoo.read`` takes.
+        out: Folder of the run, new or empty.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        offline: Make no network call.
+        choices: Fields of ``Settings``.
+
+    Raises:
+        ZooError: What a person can mend.
+    """
+    settings = Settings().override(choices)
+    device_name.parse(device)
+    folder = None if out is None else _vacant(Path(out))
+    chosen = card(model, offline=offline)
+    dataset = read(data, offline=offline)
+    source = str(Path(data).resolve()) if Path(data).exists() else str(data)
+    return Request(card=chosen, dataset=dataset, settings=settings, source=source, out=folder, device=device)
+
+
+def _vacant(out: Path) -> Path:
+    """``out`` where a run may be made there; ``Run.create`` makes sure once more, when it claims the folder."""
+    if out.exists() and not out.is_dir():
+        raise OptionError(f"{out} is a file.", remedy="Choose another --out.")
+    if out.is_dir() and any(out.iterdir()):
+        raise OptionError(f"The folder {out} is not empty.", remedy="Choose another --out, or leave it away.")
+    return out
