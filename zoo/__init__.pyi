@@ -1,6 +1,8 @@
 from .catalog import Card as Card
 from .catalog import card as card
 from .catalog import cards as cards
+from .comparison import Comparison as Comparison
+from .comparison import compare as compare
 from .data.dataset import Dataset as Dataset
 from .data.source import read as read
 from .errors import ZooError as ZooError

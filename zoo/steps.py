@@ -6,7 +6,9 @@ Every step gives the same result when it is taken again, so a run that was kille
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Literal
 
@@ -17,11 +19,12 @@ from zoo.catalog import Card, card
 from zoo.data import split
 from zoo.data.dataset import Dataset
 from zoo.duplicates import duplicate_groups
-from zoo.errors import DataError
+from zoo.errors import DataError, StorageError
 from zoo.features import embed
 from zoo.files import write_tensors
 from zoo.job import RECIPES, Fitted, Job, write_rows
 from zoo.modelcard import write_model_card
+from zoo.outcome import add_seconds, write_notes
 from zoo.progress import ProgressCallback
 from zoo.report import write_report
 from zoo.request import Request
@@ -54,6 +57,7 @@ def begin(asked: Request) -> Run:
 
 def advance(run: Run, *, device: str, offline: bool, progress: ProgressCallback, say: Say) -> Run:
     """Take every step that leads to a finished run."""
+    started = time.monotonic()
     main = devices.processes().is_main_process
     if main:
         run.acquire()
@@ -71,6 +75,8 @@ def advance(run: Run, *, device: str, offline: bool, progress: ProgressCallback,
             _finish(job, fitted)
     finally:
         if main:
+            with suppress(StorageError):  # how long it took is no reason to fail
+                add_seconds(run.path, time.monotonic() - started)
             run.lock.release()
     devices.processes().wait_for_everyone()
     return run
@@ -106,7 +112,8 @@ def _finish(job: Job, fitted: Fitted) -> None:
     write_rows(folder, fitted.rows)
     for note in fitted.notes:
         job.say(note)
-    write_report(job.run, notes=fitted.notes)
+    write_notes(folder, fitted.notes)
+    write_report(job.run)
     write_model_card(job.run, license=job.card.license)
 
 
