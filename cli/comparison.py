@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from cli.units import duration, size
 from zoo.comparison import Comparison, Entry, Pair
 from zoo.data.names import printable
 from zoo.metrics import Scores
@@ -64,26 +65,6 @@ def name_of(entry: Entry) -> str:
     except ValueError:  # another drive
         short = str(entry.path)
     return printable(short if len(short) < len(str(entry.path)) else str(entry.path))
-
-
-def duration(seconds: float | None) -> str:
-    """``48 s``, ``12 min``, ``1 h 05 min``."""
-    if seconds is None:
-        return "?"
-    minutes = round(seconds / 60)
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-def size(count: int | None) -> str:
-    """Bytes in a unit that a person reads at a glance: ``18 MB``."""
-    if count is None:
-        return "-"
-    value, units = float(count), ["B", "kB", "MB", "GB", "TB"]
-    while value >= 1000 and len(units) > 1:
-        value, units = value / 1000, units[1:]
-    return f"{value:.0f} {units[0]}" if value >= 10 or units[0] == "B" else f"{value:.1f} {units[0]}"
 
 
 def _row(entry: Entry, splits: Sequence[str], *, several: bool) -> list[str]:

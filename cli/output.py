@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
@@ -31,6 +32,20 @@ def print_json(value: Any) -> None:
 def say(text: str) -> None:
     """A line for the person, on stderr."""
     Console(stderr=True, highlight=False).print(text, markup=False, soft_wrap=True)
+
+
+def print_lines(lines: Sequence[str]) -> None:
+    """Lines on stdout; on a terminal, long ones are wrapped under their own beginning, names and commands unbroken."""
+    console = Console(highlight=False)
+    for line in lines:
+        if not console.is_terminal or len(line) <= console.width:
+            sys.stdout.write(line + "\n")
+            continue
+        indent = " " * (len(line) - len(line.lstrip()) + 4)
+        wrapped = textwrap.wrap(
+            line, console.width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+        )
+        sys.stdout.write("\n".join(wrapped) + "\n")
 
 
 def print_table(

@@ -14,6 +14,8 @@ from .features import embed as embed
 from .finetuning import finetune as finetune
 from .finetuning import resume as resume
 from .predictions import Predictions as Predictions
+from .recommendation import Recommendation as Recommendation
+from .recommendation import recommend as recommend
 from .run import Run as Run
 from .settings import Settings as Settings
 from .weights import load as load

@@ -95,6 +95,32 @@ def fetch(origin: str, filename: str, *, offline: bool = False) -> Path | None:
     return path
 
 
+def endpoint() -> str:
+    """The address of the hub: ``$HF_ENDPOINT``, or the public one."""
+    return str(_hub().constants.ENDPOINT)
+
+
+def is_offline() -> bool:
+    """Whether ``$HF_HUB_OFFLINE`` forbids every network call."""
+    return bool(_hub().constants.HF_HUB_OFFLINE)
+
+
+def obstacle(url: str) -> str:
+    """Why nothing can be had from an address, in words; empty where it answers. Takes ``DEADLINE`` at most."""
+    request = urllib.request.Request(url, method="HEAD")  # noqa: S310 - the person's own endpoint
+    try:
+        _within(DEADLINE, lambda: urllib.request.urlopen(request, timeout=TIMEOUT).close(), host_of(url))  # noqa: S310
+    except urllib.error.HTTPError as error:  # an answer, if only that it has no such page
+        error.close()
+        return f"{host_of(url)} answers with HTTP {error.code}" if error.code >= 500 else ""
+    except (OSError, HTTPException, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        return f"{host_of(url)}: {getattr(reason, 'strerror', None) or reason}"
+    except HubError as error:
+        return error.what.rstrip(".")
+    return ""
+
+
 def _translated(error: Exception, repository: str, host: str) -> Exception:
     errors = _hub().errors
     if isinstance(error, errors.GatedRepoError):

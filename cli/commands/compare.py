@@ -13,7 +13,7 @@ def command(
 ) -> None:
     """Put runs side by side, and say which differences between them are more than chance."""
     from cli.comparison import as_json, lines, table
-    from cli.output import print_json, print_table
+    from cli.output import print_json, print_lines, print_table
     from zoo.comparison import compare
 
     found = compare(runs)
@@ -22,5 +22,4 @@ def command(
         return
     columns, rows = table(found)
     print_table(columns, rows, right=columns[2:], narrow="list")
-    for line in lines(found):
-        typer.echo(line)
+    print_lines(lines(found))
