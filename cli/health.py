@@ -67,16 +67,13 @@ def _machine(here: Machine) -> list[str]:
         used = f", used unless told otherwise; trains in {_PRECISIONS[here.precision]}"
         chosen = used if device.name.partition(":")[0] == here.chosen.partition(":")[0] else ""
         said.append(f"device    {device.name} ({device.model}{chosen})")
-    half = len(packages) // 2
-    return [*said, f"packages  {', '.join(packages[:half])},", f"          {', '.join(packages[half:])}"]
+    return [*said, f"packages  {', '.join(packages)}"]
 
 
 def _cache(one: Cache) -> list[str]:
     said = [f"  {one.name:7} {size(one.size):>7} in {one.folder} ({one.variable} moves it), {size(one.free)} free"]
-    return [
-        *said,
-        *([f"          {_names([f'{name} ({size(count)})' for name, count in one.content])}"] if one.content else []),
-    ]
+    content = [f"{name} ({size(count)})" for name, count in one.content]
+    return [*said, *([f"          {_names(content)}"] if content else [])]
 
 
 def _names(names: Sequence[str]) -> str:

@@ -85,4 +85,5 @@ def _behind(candidate: Candidate) -> str:
     if d is None:
         return "best"
     low, high = d.interval
-    return f"{-100 * d.accuracy:+.1f} [{-100 * high:+.1f}, {-100 * low:+.1f}]{' tied' if d.noise else ''}"
+    short = 0.0 if d.accuracy == 0 else -100 * d.accuracy  # no "-0.0"
+    return f"{short:+.1f} [{-100 * high:+.1f}, {-100 * low:+.1f}]{' tied' if d.noise else ''}"

@@ -8,6 +8,7 @@ and among those that the probe cannot tell from the best, the prior decides.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +23,7 @@ from zoo import device_name
 from zoo.card import Card
 from zoo.catalog import card, cards
 from zoo.data import Dataset, folds, read
-from zoo.errors import DataError, ModelError, OptionError, ZooError
+from zoo.errors import DataError, ModelError, OptionError
 from zoo.metrics import wilson_interval
 from zoo.paired import Difference, difference
 from zoo.progress import ProgressCallback, silent
@@ -108,9 +109,9 @@ def recommend(
         progress: Told how far the work is.
 
     Raises:
-        OptionError: The budget is no time, or the device is not called so.
+        OptionError: The budget is no time or too short for any model, or no device is called so.
         DataError: The images cannot be used, or are too few to tell anything.
-        ModelError: There is no model to try.
+        ModelError: There is no model to try, or one cannot be had.
     """
     device_name.parse(device)
     if budget is not None and not budget > 0:
@@ -137,6 +138,7 @@ class _Work:
         self._dataset, self._progress = dataset, progress
         self._embed: Callable[..., Features] = partial(embed, device=device, offline=offline)
         self._start = time.perf_counter()
+        self._quickest = float("inf")
 
     def choose(self, pretrained: Sequence[Card], budget: float | None) -> tuple[list[Card], list[Candidate]]:
         """The models that can embed all images in time, timed on some, and the others with the reason."""
@@ -147,16 +149,12 @@ class _Work:
             if left <= 0:
                 late.append(Candidate(card=one, reason="no time was left"))
                 continue
-            try:
-                spent, needed = self._time(one)
-            except ZooError as error:
-                late.append(Candidate(card=one, reason=error.what))
-                continue
+            spent, needed = self._time(one)
             left -= spent
             if needed > left:
-                late.append(
-                    Candidate(card=one, reason=f"would take about {needed:.0f} s, and {max(left, 0):.0f} s are left")
-                )
+                self._quickest = min(self._quickest, spent + needed)
+                reason = f"would take about {needed:.0f} s, and {max(left, 0):.0f} s are left"
+                late.append(Candidate(card=one, reason=reason))
                 continue
             left -= needed
             fitting.append(one)
@@ -166,7 +164,10 @@ class _Work:
         """Probe the models that fit, and put all in order."""
         if not fitting:
             reasons = "; ".join(f"{candidate.card.name}: {candidate.reason}" for candidate in late[:3])
-            raise ModelError(f"No model could be measured ({reasons}).", remedy="Give it more time: --budget 30m")
+            raise OptionError(
+                f"The time is too short for every model ({reasons}).",
+                remedy=f"Give it more: --budget {math.ceil(2 * self._quickest / 60)}m",
+            )
         features = self._embed(self._dataset, fitting, progress=self._progress)
         dataset = _usable(features.dataset)
         number = _folds(dataset.labels, features.statistics, seed)
@@ -186,10 +187,19 @@ class _Work:
         """Seconds spent on a sample, and seconds that all the images would still take."""
         step = max(1, len(self._dataset) // _SAMPLE)
         sample = self._dataset.select(range(0, len(self._dataset), step)[:_SAMPLE])
+        marks: list[tuple[float, int]] = []
+
+        def note(_stage: str, done: int, _total: int) -> None:
+            marks.append((time.perf_counter(), done))
+
         start = time.perf_counter()
-        computed = self._embed(sample, [one]).computed
+        self._embed(sample, [one], progress=note)
         spent = time.perf_counter() - start
-        return spent, spent / computed * (len(self._dataset) - len(sample)) if computed else 0.0
+        if len(marks) < 2:  # all, or almost all, were in the store
+            return spent, 0.0
+        (first, before), (last, after) = marks[0], marks[-1]
+        each = (last - first) / max(1, after - before)  # loading the model, before the first mark, is paid once more
+        return spent, first - start + each * (len(self._dataset) - len(sample))
 
 
 def _usable(dataset: Dataset) -> Dataset:
