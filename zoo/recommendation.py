@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -24,12 +23,10 @@ from zoo.card import Card
 from zoo.catalog import card, cards
 from zoo.data import Dataset, folds, read
 from zoo.errors import DataError, ModelError, OptionError
+from zoo.features import Features, embed
 from zoo.metrics import wilson_interval
 from zoo.paired import Difference, difference
 from zoo.progress import ProgressCallback, silent
-
-if TYPE_CHECKING:
-    from zoo.features import Features
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -133,8 +130,6 @@ class _Work:
     """One recommendation on its way."""
 
     def __init__(self, dataset: Dataset, *, device: str, offline: bool, progress: ProgressCallback) -> None:
-        from zoo.features import embed  # seconds of torch, after all that a person may have mistyped
-
         self._dataset, self._progress = dataset, progress
         self._embed: Callable[..., Features] = partial(embed, device=device, offline=offline)
         self._start = time.perf_counter()

@@ -60,15 +60,19 @@ def check_request(
     """
     settings = Settings().override(choices)
     device_name.parse(device)
-    folder = None if out is None else _vacant(Path(out))
+    folder = None if out is None else vacant(Path(out))
     chosen = card(model, offline=offline)
     dataset = read(data, offline=offline)
     source = str(Path(data).resolve()) if Path(data).exists() else str(data)
     return Request(card=chosen, dataset=dataset, settings=settings, source=source, out=folder, device=device)
 
 
-def _vacant(out: Path) -> Path:
-    """``out`` where a run may be made there; ``Run.create`` makes sure once more, when it claims the folder."""
+def vacant(out: Path) -> Path:
+    """``out`` where a result may be written there; who writes it makes sure once more, in one step.
+
+    Raises:
+        OptionError: It is a file, or a folder with something in it.
+    """
     if out.exists() and not out.is_dir():
         raise OptionError(f"{out} is a file.", remedy="Choose another --out.")
     if out.is_dir() and any(out.iterdir()):

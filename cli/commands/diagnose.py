@@ -48,7 +48,6 @@ def command(
     from dataclasses import replace
 
     from cli.output import print_json, progress, say
-    from diagnose.algorithm_data import write_template
     from diagnose.budget import seconds
     from diagnose.diagnosis import Options, diagnose_fully
     from diagnose.report import as_json, exit_status, text
@@ -57,6 +56,8 @@ def command(
 
     given = {} if answers is None else read_answers(answers)
     if init is not None:
+        from diagnose.algorithm_data import write_template
+
         write_template(init)
         say(f"Fill in {init}, then run: zoo diagnose DATA --algorithm {init}")
         return
