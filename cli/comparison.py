@@ -96,6 +96,8 @@ def _headline(entry: Entry) -> float:
 def _sentences(pair: Pair) -> list[str]:
     first, second = f"#{pair.first + 1}", f"#{pair.second + 1}"
     d = pair.difference
+    if not all(pair.scored):
+        return [f"{second if pair.scored[0] else first} has scored nothing yet. Finish it: zoo resume RUN"]
     if d is None:
         return [
             f"{first} and {second} scored different files: their accuracies are of different images.",

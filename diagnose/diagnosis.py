@@ -329,5 +329,7 @@ def _check_fraction(name: str, value: float | None) -> None:
     if value is not None and not 0 < value <= 1:
         raise OptionError(
             f"--{name} must be an accuracy between 0 and 1. Got {value:g} instead.",
-            remedy=f"For {value:g} % write --{name} {value / 100:g}" if 1 < value <= 100 else "",
+            remedy=f"For {value:g} % write --{name} {value / 100:g}"
+            if 1 < value <= 100
+            else f"For example: --{name} 0.9",
         )

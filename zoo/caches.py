@@ -76,7 +76,10 @@ def parse_size(text: str) -> int:
     """
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)I?B?", text.strip().upper())
     if found is None:
-        raise OptionError(f"A size must be a number such as 500M or 5G. Got {text!r} instead.", remedy="")
+        raise OptionError(
+            f"A size must be a number such as 500M or 5G. Got {text!r} instead.",
+            remedy="For example: zoo doctor --prune 5G",
+        )
     return int(float(found[1]) * _UNITS[found[2]])
 
 

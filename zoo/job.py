@@ -135,7 +135,9 @@ def read_rows(folder: Path) -> list[Row]:
         lines = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
         return [Row(**{name: _value(kinds[name], text) for name, text in line.items()}) for line in lines]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{path} is damaged ({error}).", remedy="Make it again: zoo resume RUN") from error
+        raise RunError(
+            f"{path} is damaged ({error}).", remedy=f"The report can do without: rm {path}; zoo report {folder}"
+        ) from error
 
 
 def _cell(value: object) -> str:

@@ -116,6 +116,11 @@ def recommend(
     named = [card(name, offline=offline) for name in models] or [one for one in cards() if one.cached]
     dataset = _usable(read(data, offline=offline))
     pretrained = sorted((one for one in named if one.source != "zoo"), key=_prior, reverse=True)
+    if models and not pretrained:
+        raise OptionError(
+            f"{', '.join(one.name for one in named)} starts untrained, so there is nothing to probe.",
+            remedy="Name a pretrained model: zoo list --cached",
+        )
     if not pretrained:
         raise ModelError(
             "There is no pretrained model on this disk to try.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from zoo import device_name
 from zoo.catalog import Card, card
 from zoo.data import read
 from zoo.data.dataset import Dataset
-from zoo.errors import OptionError
+from zoo.errors import OptionError, StorageError
 from zoo.settings import Settings
 
 
@@ -67,6 +68,25 @@ def check_request(
     return Request(card=chosen, dataset=dataset, settings=settings, source=source, out=folder, device=device)
 
 
+def new_file(out: Path) -> Path:
+    """``out`` where a file may be written there, so that this is told before the work and not after it.
+
+    Raises:
+        OptionError: It is a folder, or lies below a file.
+        StorageError: The folder that it is to lie in may not be written.
+    """
+    if out.is_dir():
+        raise OptionError(f"{out} is a folder.", remedy=f"Name a file, such as {out / 'result'}")
+    folder = next(place for place in out.absolute().parents if place.exists())
+    if not folder.is_dir():
+        raise OptionError(f"{folder} is a file, so that nothing can lie below it.", remedy="Choose another file.")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise StorageError(
+            f"Nothing may be written to {folder}.", remedy="Choose another folder, or mend it: chmod u+wx"
+        )
+    return out
+
+
 def vacant(out: Path) -> Path:
     """``out`` where a result may be written there; who writes it makes sure once more, in one step.
 
@@ -75,6 +95,7 @@ def vacant(out: Path) -> Path:
     """
     if out.exists() and not out.is_dir():
         raise OptionError(f"{out} is a file.", remedy="Choose another --out.")
+    new_file(out / "config.yaml")
     if out.is_dir() and any(out.iterdir()):
         raise OptionError(f"The folder {out} is not empty.", remedy="Choose another --out, or leave it away.")
     return out

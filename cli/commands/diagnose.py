@@ -53,6 +53,7 @@ def command(
     from diagnose.report import as_json, exit_status, text
     from diagnose.review import read_answers, with_answers
     from zoo.errors import OptionError
+    from zoo.request import new_file
 
     given = {} if answers is None else read_answers(answers)
     if init is not None:
@@ -63,6 +64,8 @@ def command(
         return
     if data is None:
         raise OptionError("DATA is missing.", remedy="For example: zoo diagnose my_data/")
+    for written in filter(None, (report, review, fix)):
+        new_file(written)
     options = Options(budget=None if budget is None else seconds(budget), algorithm=algorithm)
     with progress(quiet=json_) as tell:
         diagnosis = diagnose_fully(
