@@ -24,7 +24,7 @@ import zoo.data
 from explain import Deletion, attribute, class_weights, find_structure, relevance_gain
 from explain.choice import Calibration, choose
 from zoo.catalog import card
-from zoo.models.classifier import embed, set_head
+from zoo.classifier import embed, set_head
 from zoo.weights import load
 
 #: What their users point them at: the last block and the last feature map.

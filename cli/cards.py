@@ -92,7 +92,9 @@ def _count(text: str) -> float:
     scales = {"K": 1e3, "M": 1e6, "B": 1e9, "G": 1e9}
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMBG]?)", text.strip().upper())
     if match is None:
-        raise OptionError(f"--max-params must be a number such as 30M. Got {text!r} instead.", remedy="")
+        raise OptionError(
+            f"--max-params must be a number such as 30M. Got {text!r} instead.", remedy="For example: --max-params 30M"
+        )
     return float(match[1]) * scales.get(match[2], 1.0)
 
 

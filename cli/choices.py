@@ -33,22 +33,24 @@ def choices_from(
     return choices
 
 
-def dry_run_summary(model: str, data: str, choices: dict[str, Any], *, offline: bool) -> dict[str, Any]:
+def dry_run_summary(
+    model: str, data: str, choices: dict[str, Any], *, out: Path | None, device: str, offline: bool
+) -> dict[str, Any]:
     """What a fine-tuning would start from: the model, the images, and the settings that are not left to be chosen."""
-    from zoo.catalog import card
-    from zoo.data import read
-    from zoo.settings import Settings
+    from zoo.request import check_request
 
-    chosen, dataset = card(model, offline=offline), read(data, offline=offline)
-    settings = Settings().override(choices).chosen()
+    asked = check_request(model, data, out=out, device=device, offline=offline, choices=choices)
+    dataset = asked.dataset
     return {
-        "model": chosen.name,
+        "model": asked.card.name,
         "data": str(dataset.root),
         "images": len(dataset),
         "classes": list(dataset.classes),
         "skipped": [{"path": s.path, "reason": s.reason} for s in dataset.skipped],
         "warnings": list(dataset.warnings),
-        "settings": {name: "chosen when it runs" if value is None else value for name, value in settings.items()},
+        "settings": {
+            name: "chosen when it runs" if value is None else value for name, value in asked.settings.chosen().items()
+        },
     }
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.progress import (
@@ -33,12 +34,46 @@ def say(text: str) -> None:
     Console(stderr=True, highlight=False).print(text, markup=False, soft_wrap=True)
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()) -> None:
-    """A table on stdout; plain, tab-separated lines where stdout is not a terminal."""
+def print_lines(lines: Sequence[str]) -> None:
+    """Lines on stdout; on a terminal, long ones are wrapped under their own beginning, names and commands unbroken."""
+    console = Console(highlight=False)
+    for line in lines:
+        if not console.is_terminal or len(line) <= console.width:
+            sys.stdout.write(line + "\n")
+            continue
+        indent = " " * (len(line) - len(line.lstrip()) + 4)
+        wrapped = textwrap.wrap(
+            line, console.width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+        )
+        sys.stdout.write("\n".join(wrapped) + "\n")
+
+
+def print_table(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    right: Sequence[str] = (),
+    narrow: Literal["fold", "list"] = "fold",
+) -> None:
+    """A table on stdout; plain, tab-separated lines where stdout is not a terminal.
+
+    Args:
+        columns: Their titles.
+        rows: One text a column.
+        right: Titles of the columns that are set flush right.
+        narrow: What to do on a terminal too narrow for it: fold its cells, or list each row, one line a column.
+    """
     console = Console(highlight=False)
     if not console.is_terminal:
         for row in (columns, *rows):
             sys.stdout.write("\t".join(row) + "\n")
+        return
+    widths = [max(len(row[i]) for row in (columns, *rows)) for i in range(len(columns))]
+    if narrow == "list" and sum(widths) + 2 * len(widths) > console.width:
+        for row in rows:
+            console.print(row[0], markup=False, style="bold", soft_wrap=True)
+            for column, text in zip(columns[1:], row[1:], strict=True):
+                console.print(f"  {column:{max(map(len, columns[1:]))}}  {text}", markup=False, soft_wrap=True)
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:

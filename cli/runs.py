@@ -6,6 +6,7 @@ import sys
 from dataclasses import asdict
 from typing import Any
 
+from zoo.errors import RunError
 from zoo.job import read_rows
 from zoo.metrics import Scores
 from zoo.run import Run
@@ -14,6 +15,16 @@ from zoo.run import Run
 def scores_of(run: Run) -> dict[str, Scores]:
     """Figures by split, the test images first."""
     return {s: run.predictions(s).scores() for s in ("test", "val") if (run.path / f"predictions-{s}.csv").exists()}
+
+
+def check_scored(run: Run) -> None:
+    """Raise where there is nothing to show yet.
+
+    Raises:
+        RunError: The run has no predictions.
+    """
+    if not scores_of(run):
+        raise RunError(f"{run.path} has scored nothing yet.", remedy=f"Finish it: zoo resume {run.path}")
 
 
 def run_as_json(run: Run) -> dict[str, Any]:

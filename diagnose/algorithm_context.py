@@ -22,7 +22,7 @@ from diagnose.sandbox.measurements import (
     TransformFacts,
     Variant,
 )
-from diagnose.sandbox.parts import PARTS
+from diagnose.sandbox.part_names import PARTS
 
 #: Every part from the known-good recipe: the recipe itself.
 REFERENCE = Variant(reference=tuple(PARTS))

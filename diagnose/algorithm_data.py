@@ -14,6 +14,7 @@ from zoo.data.decode import UnusableImage, decode
 from zoo.data.files import read_file
 from zoo.data.splits import split
 from zoo.errors import DataError, OptionError
+from zoo.files import storage_error
 
 #: Shorter side of the copies that an algorithm sees, pixels: every usual transform fits into it.
 SHORT_SIDE = 256
@@ -87,6 +88,7 @@ def write_template(path: Path) -> None:
 
     Raises:
         OptionError: The file exists; it is never overwritten.
+        StorageError: It cannot be written.
     """
     text = resources.files("diagnose.references").joinpath("template.py").read_text(encoding="utf-8")
     try:
@@ -94,3 +96,5 @@ def write_template(path: Path) -> None:
             stream.write(text)
     except FileExistsError:
         raise OptionError(f"{str(path)!r} exists.", remedy="Choose another name; nothing is overwritten.") from None
+    except OSError as error:
+        raise storage_error(error, path) from error

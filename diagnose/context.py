@@ -15,7 +15,6 @@ from diagnose.predictions import OwnPredictions
 from zoo.data import Dataset, folds
 from zoo.duplicates import duplicate_groups, merge
 from zoo.neighbours import FloatArray, IntArray, Neighbours, nearest, reduce
-from zoo.probe import probe
 from zoo.progress import ProgressCallback, silent
 
 Statistics = npt.NDArray[np.void]
@@ -190,6 +189,8 @@ class Context:
         """Class probabilities by a logistic probe that never saw the image's fold, ``(n, C)``."""
 
         def compute() -> FloatArray:
+            from zoo.probe import probe  # 1 s of torch that a list of the checks need not pay
+
             return probe(self.embeddings[backbone], self.labels, self.num_classes, folds=self.folds).out_of_fold
 
         return self.keep(("out-of-fold", backbone), compute)

@@ -18,14 +18,12 @@ from diagnose.context import Context
 from diagnose.findings import CheckFailure, Control, Estimate, Finding, NotTested, Verdict
 from diagnose.predictions import read_predictions
 from diagnose.rescoring import prediction_findings, rescore
-from diagnose.rungs import algorithm_rung
 from diagnose.verdict import Results, adjudicate
 from zoo.catalog import Card, card
 from zoo.data import Dataset, read
 from zoo.errors import OptionError, ZooError
 from zoo.features import embed
 from zoo.progress import ProgressCallback, silent
-from zoo.weights import fingerprint
 
 _COSTS = ("instant", "forward", "train")
 _FEWEST = 10  # pictures under which nothing can be told
@@ -195,6 +193,8 @@ def examine(
         seconds=time.perf_counter() - start,
     )
     if options.algorithm is not None:
+        from diagnose.rungs import algorithm_rung
+
         rung = algorithm_rung(context, options.algorithm, budget=None if options.budget is None else runner.left)
         results = replace(rung.added_to(results), seconds=time.perf_counter() - start)
     return Diagnosis(verdict=adjudicate(results), context=context, seconds_by_check=tuple(runner.seconds))
@@ -311,6 +311,8 @@ def _missing_rungs(context: Context) -> tuple[NotTested, ...]:
 
 def _positive_control(embed_digits: experiments.Embed, card: Card) -> Control | None:
     """Cell A; ``None`` where it cannot even be run, so that nothing is blamed on the data."""
+    from zoo.weights import fingerprint  # torch: seconds that a mistake need not wait for
+
     try:
         return experiments.positive_control(embed_digits, identity=fingerprint(card))
     except ZooError:
@@ -327,5 +329,7 @@ def _check_fraction(name: str, value: float | None) -> None:
     if value is not None and not 0 < value <= 1:
         raise OptionError(
             f"--{name} must be an accuracy between 0 and 1. Got {value:g} instead.",
-            remedy=f"For {value:g} % write --{name} {value / 100:g}" if 1 < value <= 100 else "",
+            remedy=f"For {value:g} % write --{name} {value / 100:g}"
+            if 1 < value <= 100
+            else f"For example: --{name} 0.9",
         )

@@ -15,7 +15,6 @@ from diagnose.label_errors import Suspects, suspects
 from diagnose.noise import NoiseRate, noise_rate
 from diagnose.opinions import FloatArray, IntArray, Judges, Opinions
 from diagnose.overlap import Pair, merged, pairs
-from zoo.probe import out_of_fold
 
 FEWEST = 60  # images below which nothing is said of the labels
 _BLOCK = 20_000
@@ -135,6 +134,8 @@ def _apart(block: Block, same: list[Pair], num_classes: int) -> Block:
 
 
 def _suspects(context: Context, block: Block, noise: NoiseRate) -> Suspects:
+    from zoo.probe import out_of_fold  # 1 s of torch that a list of the checks need not pay
+
     probabilities = [
         out_of_fold(
             context.reduced(name)[block.rows],

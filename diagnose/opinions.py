@@ -14,7 +14,6 @@ from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -155,6 +154,8 @@ def _regress(
 
 def _nearest(x: FloatArray, folds: IntArray, references: IntArray) -> IntArray:
     """The nearest reference images of other folds by cosine, ``(n, k)``, the nearest first."""
+    import torch  # 1 s that a list of the checks need not pay
+
     unit = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
     pool, pool_folds = unit[references], folds[references]
     k = min(_NEIGHBOURS, len(references))

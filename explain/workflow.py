@@ -21,9 +21,9 @@ from explain.outputs import claim_folder, write_outputs
 from explain.pictures import Images, Picture, read_pictures
 from explain.shortcuts import Evidence, MapCluster, Shortcut, find_shortcuts, map_clusters
 from explain.structure import Structure, find_structure
+from zoo.classifier import embed
 from zoo.data.dataset import Dataset
 from zoo.errors import DataError, OptionError
-from zoo.models.classifier import embed
 from zoo.progress import ProgressCallback, silent
 from zoo.run import Run
 

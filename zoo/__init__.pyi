@@ -1,6 +1,8 @@
 from .catalog import Card as Card
 from .catalog import card as card
 from .catalog import cards as cards
+from .comparison import Comparison as Comparison
+from .comparison import compare as compare
 from .data.dataset import Dataset as Dataset
 from .data.source import read as read
 from .errors import ZooError as ZooError
@@ -12,6 +14,8 @@ from .features import embed as embed
 from .finetuning import finetune as finetune
 from .finetuning import resume as resume
 from .predictions import Predictions as Predictions
+from .recommendation import Recommendation as Recommendation
+from .recommendation import recommend as recommend
 from .run import Run as Run
 from .settings import Settings as Settings
 from .weights import load as load

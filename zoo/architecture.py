@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from zoo.card import Card
+from zoo.classifier import embed, set_head
 from zoo.errors import ModelError
 from zoo.models.builtin import BUILT_IN
-from zoo.models.classifier import embed, set_head
 
 
 def build(card: Card, *, num_classes: int | None = None) -> nn.Module:

@@ -8,6 +8,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, GradientState, PartialState
 
+from zoo.device_name import parse
 from zoo.errors import DeviceError
 from zoo.settings import Precision
 
@@ -19,20 +20,14 @@ def check(device: str) -> str:
         device: ``auto``, ``cpu``, ``mps``, ``cuda`` or ``cuda:N``.
 
     Raises:
+        OptionError: No device is called so.
         DeviceError: There is no such device here.
     """
-    kind, _, number = device.partition(":")
-    found = {
-        "auto": True,
-        "cpu": True,
-        "cuda": torch.cuda.is_available(),
-        "mps": bool(torch.backends.mps.is_available()),
-    }
-    if kind not in found or (number and not number.isdigit()):
-        raise DeviceError(f"There is no device {device!r}.", remedy="Use auto, cpu, cuda, cuda:N or mps.")
-    if not found[kind]:
+    kind, number = parse(device)
+    absent = {"cuda": not torch.cuda.is_available(), "mps": not torch.backends.mps.is_available()}
+    if absent.get(kind, False):
         raise DeviceError(f"There is no {kind} device here.", remedy="Leave --device away, or see: zoo doctor")
-    if kind == "cuda" and number and int(number) >= torch.cuda.device_count():
+    if kind == "cuda" and number is not None and number >= torch.cuda.device_count():
         raise DeviceError(
             f"There is no device {device!r}; this machine has {torch.cuda.device_count()}.",
             remedy="Numbers start at 0. See: zoo doctor",

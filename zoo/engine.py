@@ -22,10 +22,10 @@ from torch import nn
 
 from zoo import cache
 from zoo.card import Card
+from zoo.classifier import embed, final_layer_names
 from zoo.devices import best_precision
 from zoo.errors import DeviceError, OptionError, StorageError
 from zoo.lanes import cores
-from zoo.models.classifier import embed, final_layer_names
 from zoo.preprocess import Preprocess
 
 Precision = Literal["float32", "bfloat16", "float16"]

@@ -8,14 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import torch
+import numpy.typing as npt
 
 from zoo.data import read
 from zoo.data.dataset import Dataset, Skipped, Split
 from zoo.data.names import printable
-from zoo.devices import best_precision, torch_device
 from zoo.errors import DataError
-from zoo.predict import predict_files
 from zoo.predictions import Predictions
 from zoo.progress import ProgressCallback, silent
 from zoo.registry import nearest
@@ -127,7 +125,13 @@ def list_images(sources: Sequence[str | Path]) -> list[Path]:
 
 def _predict(
     run: Run, files: list[Path], *, device: str, progress: ProgressCallback
-) -> tuple[list[int], np.ndarray, list[Skipped]]:
+) -> tuple[list[int], npt.NDArray[np.float32], list[Skipped]]:
+    # Seconds of imports, after everything that a person may have mistyped was looked at.
+    import torch
+
+    from zoo.devices import best_precision, torch_device
+    from zoo.predict import predict_files
+
     where = torch_device(device)
     module = run.module().to(where).to(memory_format=torch.channels_last)
     usable, probabilities, skipped = predict_files(

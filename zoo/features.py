@@ -12,17 +12,20 @@ import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from zoo import cache, devices
+from zoo import cache, device_name
 from zoo.card import Card
 from zoo.data.dataset import Dataset, Skipped
-from zoo.onepass import Column, Pass
 from zoo.progress import ProgressCallback, silent
 from zoo.statistics import STATISTICS
 from zoo.store import Digests, Table
+
+if TYPE_CHECKING:
+    from zoo.onepass import Pass
 
 _IN_MEMORY = 512 * 2**20  # bytes; a larger matrix is a file that the system may drop from memory
 
@@ -84,11 +87,16 @@ def embed(
         progress: Told how many images are done, of those that have to be read.
 
     Raises:
+        OptionError: No device is called so.
         HubError: A backbone's weights are needed and cannot be had.
         DeviceError: There is no such device, or its memory is too small.
         StorageError: The cache cannot be written.
         KeyboardInterrupt: After Ctrl-C; what was done is stored.
     """
+    device_name.parse(device)
+    from zoo import devices  # torch: seconds that a caller's other mistakes need not wait for
+    from zoo.onepass import Column, Pass
+
     files = [os.path.join(dataset.root, sample.path) for sample in dataset.samples]  # noqa: PTH118 - maybe a million
     columns = [Column(card, device=device, offline=offline) for card in cards]
     work = Pass(files, columns)

@@ -9,12 +9,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-import torch
-from safetensors.torch import save_file
+from typing import TYPE_CHECKING, Any
 
 from zoo.errors import StorageError
+
+if TYPE_CHECKING:
+    import torch
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
@@ -70,6 +70,8 @@ def write_json(path: Path, value: Any) -> None:
 
 def write_tensors(path: Path, tensors: dict[str, torch.Tensor]) -> None:
     """Write a state dict as safetensors, atomically."""
+    from safetensors.torch import save_file  # 1 s with torch, which commands that only read need not pay
+
     with replacing(path) as temporary:
         save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, temporary)
 

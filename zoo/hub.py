@@ -10,6 +10,7 @@ import errno
 import hashlib
 import os
 import re
+import sys
 import threading
 import urllib.error
 import urllib.request
@@ -92,6 +93,32 @@ def fetch(origin: str, filename: str, *, offline: bool = False) -> Path | None:
         raise _translated(error, repository, host_of(url)) from error
     _check(path, promised.etag, origin)
     return path
+
+
+def endpoint() -> str:
+    """The address of the hub: ``$HF_ENDPOINT``, or the public one."""
+    return str(_hub().constants.ENDPOINT)
+
+
+def is_offline() -> bool:
+    """Whether ``$HF_HUB_OFFLINE`` forbids every network call."""
+    return bool(_hub().constants.HF_HUB_OFFLINE)
+
+
+def obstacle(url: str) -> str:
+    """Why nothing can be had from an address, in words; empty where it answers. Takes ``DEADLINE`` at most."""
+    request = urllib.request.Request(url, method="HEAD")  # noqa: S310 - the person's own endpoint
+    try:
+        _within(DEADLINE, lambda: urllib.request.urlopen(request, timeout=TIMEOUT).close(), host_of(url))  # noqa: S310
+    except urllib.error.HTTPError as error:  # an answer, if only that it has no such page
+        error.close()
+        return f"{host_of(url)} answers with HTTP {error.code}" if error.code >= 500 else ""
+    except (OSError, HTTPException, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        return f"{host_of(url)}: {getattr(reason, 'strerror', None) or reason}"
+    except HubError as error:
+        return error.what.rstrip(".")
+    return ""
 
 
 def _translated(error: Exception, repository: str, host: str) -> Exception:
@@ -194,9 +221,15 @@ def discard(path: Path) -> None:
 
 def cached_url(url: str) -> Path:
     """Where the file of a plain address is kept: where torch.hub would keep it. It need not exist."""
-    import torch.hub
+    return torch_hub() / "checkpoints" / Path(urlsplit(url).path).name
 
-    return Path(torch.hub.get_dir()) / "checkpoints" / Path(urlsplit(url).path).name
+
+def torch_hub() -> Path:
+    """What ``torch.hub.get_dir()`` says, without loading torch where nobody can have changed it."""
+    if "torch.hub" in sys.modules:
+        return Path(sys.modules["torch.hub"].get_dir())
+    home = os.environ.get("TORCH_HOME") or Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "torch"
+    return Path(home).expanduser() / "hub"
 
 
 def fetch_url(url: str, *, offline: bool = False) -> Path:

@@ -7,11 +7,10 @@ import io
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from zoo.catalog import Card
 from zoo.data.dataset import Dataset, IntArray, Split
@@ -22,6 +21,9 @@ from zoo.progress import ProgressCallback
 from zoo.registry import Registry
 from zoo.run import Run
 from zoo.settings import Settings
+
+if TYPE_CHECKING:  # who reads metrics.csv needs no torch
+    import torch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +135,9 @@ def read_rows(folder: Path) -> list[Row]:
         lines = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
         return [Row(**{name: _value(kinds[name], text) for name, text in line.items()}) for line in lines]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{path} is damaged ({error}).", remedy="Make it again: zoo resume RUN") from error
+        raise RunError(
+            f"{path} is damaged ({error}).", remedy=f"The report can do without: rm {path}; zoo report {folder}"
+        ) from error
 
 
 def _cell(value: object) -> str:

@@ -107,7 +107,7 @@ def predict_files(
         try:
             return pixels_of(file.read_bytes(), preprocess)
         except UnusableImage as error:
-            return error.what
+            return error.reason
         except OSError as error:
             return error.strerror or "cannot be read"
 

@@ -71,6 +71,8 @@ class Predictions:
             probabilities = np.array([row[3:] for row in body], dtype=np.float32).reshape(len(body), len(classes))
         except (OSError, ValueError, KeyError, IndexError) as error:
             raise DataError(
-                f"{path} is no predictions file ({error}).", remedy="Make it again: zoo evaluate RUN"
+                f"{path} is no predictions file: its columns are not path,label,predicted,prob:CLASS,... "
+                f"({type(error).__name__}: {error}).",
+                remedy="Make it again: zoo evaluate RUN DATA --out FILE",
             ) from error
         return cls(paths=tuple(row[0] for row in body), classes=classes, labels=labels, probabilities=probabilities)

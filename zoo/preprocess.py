@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from PIL import Image
+
+if TYPE_CHECKING:
+    import torch
 
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 _RESAMPLING = {
@@ -57,11 +59,13 @@ class Preprocess:
         cropped = image.resize((width, height), filter_, box=(*box, *far))
         return np.asarray(cropped, dtype=np.uint8).reshape(height, width, self.channels)
 
-    def normalise(self, pixels: torch.Tensor, dtype: torch.dtype = torch.float32) -> torch.Tensor:
-        """``(n, height, width, channels)`` uint8 to a normalised ``(n, channels, height, width)`` batch.
+    def normalise(self, pixels: torch.Tensor, dtype: torch.dtype | None = None) -> torch.Tensor:
+        """``(n, height, width, channels)`` uint8 to a normalised ``(n, channels, height, width)`` batch, float32 by default.
 
         The result is in ``channels_last`` memory format, on the device of ``pixels``.
         """
+        import torch  # 1 s that a list of models need not pay
+
         mean = torch.tensor(self.mean, device=pixels.device) * 255
         std = torch.tensor(self.std, device=pixels.device) * 255
-        return ((pixels - mean) / std).to(dtype).permute(0, 3, 1, 2)
+        return ((pixels - mean) / std).to(dtype or torch.float32).permute(0, 3, 1, 2)

@@ -20,6 +20,7 @@ from zoo.data.names import printable
 from zoo.files import replacing, write_text
 from zoo.job import Row, read_rows
 from zoo.metrics import IntArray, Scores, calibration_bins, confusion_matrix, per_class
+from zoo.outcome import read_outcome
 from zoo.predictions import Predictions
 from zoo.run import Run
 
@@ -62,12 +63,12 @@ class ClassRow:
     f1: float
 
 
-def write_report(run: Run, *, notes: Sequence[str] = ()) -> Path:
-    """Write ``report.html`` and ``plots/``.
+def write_report(run: Run) -> Path:
+    """Write ``report.html`` and ``plots/`` from what is in the folder, and give the page's path.
 
-    Args:
-        run: With its predictions written.
-        notes: Sentences about what was chosen and found.
+    Raises:
+        RunError: The run has no predictions yet, or a file of it is damaged.
+        StorageError: The disk is full or may not be written.
     """
     dataset = run.dataset()
     figures: dict[str, Scores] = {}
@@ -89,7 +90,7 @@ def write_report(run: Run, *, notes: Sequence[str] = ()) -> Path:
         cells=_cells(matrix, shown, gallery),
         classes=_class_rows(matrix, run.classes),
         mistakes=gallery.pictures(_worst_mistakes(shown)),
-        notes=notes,
+        notes=read_outcome(run.path).notes,
         printable=printable,
         command=_command(run),
     )

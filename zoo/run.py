@@ -136,7 +136,7 @@ class Run:
             raise
         except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise RunError(
-                f"{folder / 'config.yaml'} is damaged ({type(error).__name__}: {error}).",
+                f"{folder / 'config.yaml'} is damaged ({type(error).__name__}: {str(error).partition(chr(10))[0]}).",
                 remedy="Make the run again: zoo finetune MODEL DATA",
             ) from error
 
@@ -235,7 +235,8 @@ class Run:
             )  # fmt: skip
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RunError(
-                f"{self.path / 'data.json'} is missing or damaged ({error}).", remedy="Make the run again."
+                f"{self.path / 'data.json'} is missing or damaged ({error}).",
+                remedy="Make the run again: zoo finetune MODEL DATA",
             ) from error
 
     def write_dataset(self, dataset: Dataset) -> None:
@@ -266,7 +267,10 @@ class Run:
         try:
             return Predictions.read(path)
         except DataError as error:
-            raise RunError(error.what, remedy=f"Make them again: zoo evaluate {self.path}") from error
+            # Without its model card a run counts as unfinished, so its last step is taken again.
+            raise RunError(
+                error.what, remedy=f"Make them again: rm {self.path / 'README.md'}; zoo resume {self.path}"
+            ) from error
 
     def predict(self, images: str | Path | Sequence[str | Path], *, device: str = "auto") -> Predictions:
         """Classify images: a file, a folder, a text file of paths, or several of these.

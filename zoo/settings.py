@@ -63,9 +63,7 @@ class Settings:
         for name, low, high, sentence in _RANGES:
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
-                raise OptionError(
-                    f"{name} must be {sentence}. Got {value!r} instead.", remedy="See: zoo finetune --help"
-                )
+                raise OptionError(f"{name} must be {sentence}. Got {value!r} instead.", remedy=_HELP)
 
     def override(self, values: Mapping[str, Any]) -> Settings:
         """The same settings with some changed; values may be text, as ``--set`` and YAML give them.
@@ -84,6 +82,7 @@ class Settings:
         return asdict(self)
 
 
+_HELP = "See all settings and what they are by default: zoo finetune MODEL DATA --dry-run"
 _SMALLEST, _LARGEST = 1e-12, float("inf")
 _RANGES: tuple[tuple[str, float, float, str], ...] = (
     ("epochs", 1, _LARGEST, "an integer, at least 1"),
@@ -123,19 +122,19 @@ def _parse(name: str, value: Any) -> Any:
     ):
         if type(None) in get_args(hint):
             return None
-        raise OptionError(f"{name} needs a value.", remedy="See: zoo finetune --help")
+        raise OptionError(f"{name} needs a value.", remedy=_HELP)
     kind = members[0]
     if choices := get_args(kind):
         text = {True: "yes", False: "no"}.get(value, value)  # YAML reads a bare `no` as false
         if text not in choices:
-            raise OptionError(f"{name} must be one of {', '.join(choices)}. Got {value!r} instead.", remedy="")
+            raise OptionError(f"{name} must be one of {', '.join(choices)}. Got {value!r} instead.", remedy=_HELP)
         return text
     if name == "time" and isinstance(value, str):
         return parse_time(value)
     try:
         return _BOOLEANS[str(value).lower()] if kind is bool else kind(value)
     except (KeyError, ValueError, TypeError):
-        raise OptionError(f"{name} must be of the kind {kind.__name__}. Got {value!r} instead.", remedy="") from None
+        raise OptionError(f"{name} must be of the kind {kind.__name__}. Got {value!r} instead.", remedy=_HELP) from None
 
 
 _BOOLEANS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}

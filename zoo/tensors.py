@@ -6,10 +6,12 @@ import pickle
 import warnings
 from collections import OrderedDict
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from zoo.errors import WeightsError
+
+if TYPE_CHECKING:
+    import torch
 
 #: Endings of the weights files that can be read.
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
@@ -32,6 +34,8 @@ def read_tensors(path: Path, *, remedy: str) -> dict[str, torch.Tensor]:
     """
     if path.suffix == ".safetensors":
         return _safetensors(path, remedy)
+    import torch  # 1 s that the catalog, which knows the endings from here, need not pay
+
     try:
         with warnings.catch_warnings(action="ignore"):  # guesses about what a damaged file might be
             content = torch.load(path, map_location="cpu", weights_only=True)

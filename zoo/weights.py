@@ -7,22 +7,22 @@ import logging
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from zoo import catalog, hub
+from zoo import hub
 from zoo.architecture import architecture, build, drop_auxiliary, set_zero_head
 from zoo.cache import file_digest
 from zoo.card import Card
-from zoo.errors import HubError, ModelError, WeightsError
+from zoo.classifier import final_layer_names, set_head
+from zoo.errors import WeightsError
+from zoo.location import file
 from zoo.models.builtin import BUILT_IN
-from zoo.models.classifier import final_layer_names, set_head
-from zoo.tensors import SUFFIXES, read_tensors
+from zoo.tensors import read_tensors
 
-__all__ = ["build", "file", "fingerprint", "load", "location", "parameters", "state_dict", "with_head"]
+__all__ = ["build", "fingerprint", "load", "parameters", "state_dict", "with_head"]
 
 
 def load(card: Card, *, num_classes: int | None = None, offline: bool = False) -> nn.Module:
@@ -92,39 +92,6 @@ def parameters(card: Card) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def location(card: Card) -> Path | None:
-    """The weights file where it is on this disk already; ``None`` where not. Never uses the network."""
-    if card.source in {"bundled", "zoo"}:
-        return Path(card.origin) if card.cached and card.source == "bundled" else None
-    if card.source == "local":
-        return _local_file(Path(card.origin))
-    if not card.origin.startswith("hf-hub:"):
-        path = hub.cached_url(card.origin)
-        return path if path.is_file() else None
-    kept = (hub.cached(card.origin, name) for name in catalog.WEIGHTS_FILES)
-    return next((path for path in kept if path is not None), None)
-
-
-def file(card: Card, *, offline: bool = False) -> Path:
-    """The weights file on this disk, fetched first where need be. Not for built-in models.
-
-    Raises:
-        HubError: It cannot be fetched; names the models that need no network.
-    """
-    if (here := location(card)) is not None:
-        return here
-    try:
-        if not card.origin.startswith("hf-hub:"):
-            return hub.fetch_url(card.origin, offline=offline)
-        for name in catalog.WEIGHTS_FILES:
-            fetched = hub.fetch(card.origin, name, offline=offline)
-            if fetched is not None:
-                return fetched
-    except HubError as error:
-        raise HubError(f"{card.name}: {error.what}", remedy=error.remedy or catalog.at_hand()) from error
-    raise ModelError(f"{card.origin!r} holds none of {', '.join(catalog.WEIGHTS_FILES)}.", remedy="See: zoo list")
-
-
 def _tensors(card: Card, *, offline: bool) -> dict[str, torch.Tensor]:
     path = file(card, offline=offline)
     if card.source == "local":
@@ -136,16 +103,6 @@ def _tensors(card: Card, *, offline: bool) -> dict[str, torch.Tensor]:
             raise WeightsError(error.what, remedy="Check that the file can be read.") from error
         hub.discard(path)
         raise
-
-
-def _local_file(path: Path) -> Path:
-    if path.is_file():
-        return path
-    names = [path / name for name in catalog.WEIGHTS_FILES] + sorted(p for p in path.glob("*") if p.suffix in SUFFIXES)
-    for candidate in names:
-        if candidate.is_file():
-            return candidate
-    raise WeightsError(f"{str(path)!r} holds no weights.", remedy=f"A file ending in {', '.join(SUFFIXES)} is needed.")
 
 
 def _timm_pretrained(card: Card, tensors: dict[str, torch.Tensor]) -> nn.Module:

@@ -11,8 +11,9 @@ def command(out: Out = None, json: Json = False) -> None:
     from cli.output import print_json, progress, say
     from cli.runs import print_run, run_as_json
     from zoo.demo import write_digits
+    from zoo.request import vacant
 
-    folder = Path(out) if out else Path("demo")
+    folder = vacant(out) if out else Path("demo")
     data = write_digits(folder / "digits")
     say(f"wrote handwritten digits to {data}")
     with progress(quiet=json) as report:

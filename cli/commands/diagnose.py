@@ -48,20 +48,24 @@ def command(
     from dataclasses import replace
 
     from cli.output import print_json, progress, say
-    from diagnose.algorithm_data import write_template
     from diagnose.budget import seconds
     from diagnose.diagnosis import Options, diagnose_fully
     from diagnose.report import as_json, exit_status, text
     from diagnose.review import read_answers, with_answers
     from zoo.errors import OptionError
+    from zoo.request import new_file
 
     given = {} if answers is None else read_answers(answers)
     if init is not None:
+        from diagnose.algorithm_data import write_template
+
         write_template(init)
         say(f"Fill in {init}, then run: zoo diagnose DATA --algorithm {init}")
         return
     if data is None:
         raise OptionError("DATA is missing.", remedy="For example: zoo diagnose my_data/")
+    for written in filter(None, (report, review, fix)):
+        new_file(written)
     options = Options(budget=None if budget is None else seconds(budget), algorithm=algorithm)
     with progress(quiet=json_) as tell:
         diagnosis = diagnose_fully(

@@ -19,14 +19,20 @@ def command(
 ) -> None:
     """Score RUN on the labelled images in DATA."""
     from cli.output import print_json, progress, say
-    from cli.runs import print_run, run_as_json
+    from cli.runs import check_scored, print_run, run_as_json
+    from zoo import device_name
     from zoo.evaluation import evaluate
+    from zoo.request import new_file
     from zoo.run import Run
 
     opened = Run.open(run)
+    device_name.parse(device)
     if data is None:
+        check_scored(opened)
         print_json(run_as_json(opened)) if json else print_run(opened)
         return
+    if out is not None:
+        new_file(out)
     with progress(quiet=json) as report:
         found = evaluate(opened, data, device=device, offline=offline, progress=report)
     if out is not None:

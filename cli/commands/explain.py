@@ -30,12 +30,17 @@ def command(
 ) -> None:
     """Show why a model decided so, and how far each picture of it may be believed."""
     from cli.output import print_json, print_table, progress, say
-    from explain.outputs import file_stem, manifest
-    from explain.shortcuts import Level
-    from explain.workflow import ExplainSettings, explain
+    from explain.arguments import check_arguments
+    from zoo import device_name
     from zoo.run import Run
 
     opened = Run.open(run)
+    device_name.parse(device)
+    check_arguments(method=method, target=target, classes=opened.classes, images=images or (), out=out)
+    from explain.outputs import file_stem, manifest
+    from explain.shortcuts import Level
+    from explain.workflow import ExplainSettings, explain
+
     folder = out or _next_folder(opened.path)
     chosen = _one_source(images)
     with progress(quiet=as_json) as report:

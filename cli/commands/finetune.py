@@ -40,7 +40,7 @@ def command(
         config, set_, full=full, epochs=epochs, time=time, class_weights=class_weights or None, seed=seed
     )
     if dry_run:
-        print_json(dry_run_summary(model, data, choices, offline=offline))
+        print_json(dry_run_summary(model, data, choices, out=out, device=device, offline=offline))
         return
     import zoo
 

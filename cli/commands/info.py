@@ -20,10 +20,13 @@ def command(
     from cli.cards import card_as_json, facts
     from cli.output import print_json, say
     from zoo.catalog import card, resolve
-    from zoo.weights import location, parameters
+    from zoo.location import location
 
     found = card(model, offline=offline)
-    found = replace(found, parameters=parameters(found))
+    if found.parameters is None:
+        from zoo.weights import parameters  # builds the model
+
+        found = replace(found, parameters=parameters(found))
     where = location(found)
     if json:
         print_json({**card_as_json(found), "file": str(where) if where else None})

@@ -18,10 +18,15 @@ def command(
 ) -> None:
     """Say what is on IMAGES."""
     from cli.output import print_json, print_table, progress, say
+    from zoo import device_name
     from zoo.data.names import printable
     from zoo.evaluation import predict
+    from zoo.request import new_file
     from zoo.run import Run
 
+    device_name.parse(device)
+    if out is not None:
+        new_file(out)
     with progress(quiet=json) as report:
         found = predict(Run.open(run), images, device=device, progress=report)
     p = found.predictions

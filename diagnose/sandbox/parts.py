@@ -16,19 +16,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader, Dataset
 
-#: Part -> the name that a file defines it under.
-PARTS = {
-    "model": "build_model",
-    "transform": "build_transform",
-    "loss": "build_loss",
-    "optimizer": "build_optimizer",
-    "scheduler": "build_scheduler",
-    "train_step": "train_step",
-    "evaluate": "evaluate",
-    "loader": "build_loader",
-    "epochs": "EPOCHS",
-    "batch_size": "BATCH_SIZE",
-}
+from diagnose.sandbox.part_names import PARTS
+
 Transform = Callable[[Image.Image], Tensor]
 LossFunction = Callable[[Tensor, Tensor], Tensor]
 Step = Callable[[nn.Module, Tensor, Tensor, LossFunction, Optimizer], Any]

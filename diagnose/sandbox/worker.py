@@ -24,7 +24,8 @@ from diagnose.sandbox.feed_audit import audit_loader, audit_schedule, audit_tran
 from diagnose.sandbox.loss_audit import audit_loss
 from diagnose.sandbox.measurements import Loaded, Mishap, Variant, decode, encode
 from diagnose.sandbox.model_audit import audit_model
-from diagnose.sandbox.parts import PARTS, choose, defined, load, reference
+from diagnose.sandbox.part_names import PARTS
+from diagnose.sandbox.parts import choose, defined, load, reference
 from diagnose.sandbox.pictures import Pictures, read
 from diagnose.sandbox.step_audit import audit_step, overfit
 from diagnose.sandbox.training import train

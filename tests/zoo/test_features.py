@@ -17,11 +17,11 @@ from PIL import Image
 
 from zoo import contents, engine, onepass, weights
 from zoo.catalog import card
+from zoo.classifier import embed as embed_batch
 from zoo.data import Dataset, Sample
 from zoo.data.decode import decode
 from zoo.errors import DeviceError, OptionError, StorageError
 from zoo.features import embed
-from zoo.models.classifier import embed as embed_batch
 from zoo.statistics import STATISTICS
 
 LENET = card("lenet5")

@@ -18,10 +18,11 @@ from torchvision import models
 
 from tests.zoo.tiny import images, saved, tiny_model
 from zoo.catalog import card
+from zoo.classifier import head_of
 from zoo.errors import WeightsError
-from zoo.models.classifier import head_of
+from zoo.location import location
 from zoo.tensors import read_tensors
-from zoo.weights import build, fingerprint, load, location, parameters, state_dict, with_head
+from zoo.weights import build, fingerprint, load, parameters, state_dict, with_head
 
 
 def _same(module: nn.Module, other: nn.Module, size: int = 160) -> None:

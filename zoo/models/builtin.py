@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Literal
-
-import torch
-from torch import nn
+from typing import TYPE_CHECKING, Literal
 
 from zoo.preprocess import Preprocess
 from zoo.registry import Registry
+
+if TYPE_CHECKING:  # the catalog knows the models without loading torch
+    import torch
+    from torch import nn
 
 
 @dataclass(frozen=True, kw_only=True)

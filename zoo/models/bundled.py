@@ -16,15 +16,17 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-
-import torch
-from torch import nn
+from typing import TYPE_CHECKING
 
 from zoo.cache import file_digest
 from zoo.errors import DependencyError
 from zoo.models.builtin import BUILT_IN, BuiltIn
 from zoo.preprocess import Preprocess
 from zoo.tensors import read_tensors
+
+if TYPE_CHECKING:  # the catalog knows the models without loading torch
+    import torch
+    from torch import nn
 
 _DEPTHS = {0: (1, 2, 2, 3, 3, 4, 1), 1: (1, 3, 3, 4, 4, 5, 1), 2: (1, 3, 3, 4, 4, 5, 1)}
 # The first stage's blocks have no expansion, so timm numbers their layers from the depthwise convolution.

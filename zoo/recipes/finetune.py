@@ -20,12 +20,12 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from zoo.augment import KeptImages, TrainingImages, augmentation
 from zoo.checkpoints import Checkpoints, EpochRow
+from zoo.classifier import embed, set_head
 from zoo.data.dataset import Split
 from zoo.devices import accelerator as make_accelerator
 from zoo.devices import best_precision, torch_device
 from zoo.errors import DataError
 from zoo.job import RECIPES, Fitted, Job, Row, write_rows
-from zoo.models.classifier import embed, set_head
 from zoo.predict import pixels_of, probabilities
 from zoo.probe import Head
 from zoo.recipes.probe import fit_probe

@@ -10,7 +10,7 @@ from sklearn.datasets import load_digits
 from torch.nn import functional
 
 from zoo.catalog import card
-from zoo.models.lenet import LeNet5, ScaledTanh
+from zoo.models.lenet.network import LeNet5, ScaledTanh
 from zoo.weights import fingerprint, load
 
 

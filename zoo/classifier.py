@@ -29,7 +29,7 @@ def head_of(module: nn.Module) -> Layer:
     if not layers:
         raise ModelError(
             f"The model {type(module).__name__} has no classification layer: it ends in features.",
-            remedy="Fine-tune it first; zoo.models.classifier.set_head gives it a layer.",
+            remedy="Fine-tune it first; zoo.classifier.set_head gives it a layer.",
         )
     return layers[0] if len(layers) == 1 else _merged(layers)
 

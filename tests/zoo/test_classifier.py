@@ -10,9 +10,9 @@ from torchvision import models
 
 from tests.zoo.tiny import images, tiny_model
 from zoo.card import Card
+from zoo.classifier import embed, final_layer_names, head_of, set_head
 from zoo.errors import ModelError
-from zoo.models.classifier import embed, final_layer_names, head_of, set_head
-from zoo.models.lenet import LeNet5
+from zoo.models.lenet.network import LeNet5
 from zoo.preprocess import Preprocess
 from zoo.weights import build
 
