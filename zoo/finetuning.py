@@ -6,13 +6,10 @@ result when it is taken again, so a run that was killed anywhere can go on.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
-
-from accelerate.utils import broadcast_object_list
 
 from zoo import devices
 from zoo.catalog import Card, card
@@ -32,6 +29,10 @@ from zoo.settings import Settings
 Say = Callable[[str], None]
 
 
+def _mute(_: str) -> None:
+    """Says nothing."""
+
+
 def finetune(
     model: str,
     data: str | Path,
@@ -40,7 +41,7 @@ def finetune(
     device: str = "auto",
     offline: bool = False,
     progress: ProgressCallback = silent,
-    say: Say = lambda _: None,
+    say: Say = _mute,
     **choices: Any,
 ) -> Run:
     """Fine-tune a pretrained model on labelled images.
@@ -64,12 +65,15 @@ def finetune(
     """
     settings = Settings().override(choices)
     devices.check(device)
+    progress, say = (progress, say) if devices.processes().is_main_process else (silent, _mute)
     chosen = card(model, offline=offline)
     if chosen.name != model:
         say(f"{model} -> {chosen.name}")
     dataset = read(data, offline=offline)
     config = RunConfig(
         model=chosen.name,
+        architecture=chosen.architecture,
+        arguments=chosen.arguments,
         data=str(Path(data).resolve()) if Path(data).exists() else str(data),
         settings=replace(settings, recipe=settings.recipe or _default_recipe(settings, chosen, device)),
         classes=dataset.classes,
@@ -78,7 +82,7 @@ def finetune(
     )
     run = _shared(lambda: Run.create(config, dataset, out=Path(out) if out else None))
     say(f"run: {run.path}")
-    return _advance(run, device=device, offline=offline, progress=progress, say=say)
+    return _advance(run, run.config.settings, device=device, offline=offline, progress=progress, say=say)
 
 
 def resume(
@@ -88,7 +92,7 @@ def resume(
     device: str = "auto",
     offline: bool = False,
     progress: ProgressCallback = silent,
-    say: Say = lambda _: None,
+    say: Say = _mute,
 ) -> Run:
     """Go on with a run that was stopped, or train a finished one for more epochs.
 
@@ -104,41 +108,43 @@ def resume(
         ZooError: The folder is no run, is damaged, or is being trained by another process.
     """
     devices.check(device)
+    progress, say = (progress, say) if devices.processes().is_main_process else (silent, _mute)
     run = Run.open(path)
+    settings = devices.agreed(_left_to_do(run, epochs))
+    if settings is None:
+        say(f"{path} is finished. For more epochs: zoo resume {path} --epochs N")
+        return run
+    return _advance(run, settings, device=device, offline=offline, progress=progress, say=say)
+
+
+def _left_to_do(run: Run, epochs: int | None) -> Settings | None:
+    """The settings to go on with; ``None`` where the run is finished."""
     before = run.config.settings
     if epochs is not None and before.recipe != "finetune":
         raise RunError(
-            f"{path} is a probe: it has no epochs.",
+            f"{run.path} is a probe: it has no epochs.",
             remedy=f"Fine-tune all weights: zoo finetune {run.config.model} DATA --full",
         )
     if run.finished and (epochs is None or epochs == before.epochs):
-        say(f"{path} is finished. For more epochs: zoo resume {path} --epochs N")
-        return run
-    if epochs is not None:
-        run.write_config(replace(run.config, settings=before.override({"epochs": epochs, "time": None})))
-    return _advance(run, device=device, offline=offline, progress=progress, say=say)
+        return None
+    return before if epochs is None else before.override({"epochs": epochs, "time": None})
 
 
-def _advance(run: Run, *, device: str, offline: bool, progress: ProgressCallback, say: Say) -> Run:
+def _advance(run: Run, settings: Settings, *, device: str, offline: bool, progress: ProgressCallback, say: Say) -> Run:
     """Take every step that leads to a finished run."""
-    main = devices.processes().is_main_process
-    if main:
-        run.acquire()
 
     def tell(line: str) -> None:
-        if main:
-            say(line)
-            run.log(line)
+        say(line)
+        run.log(line)
 
-    try:
-        (run.path / "README.md").unlink(missing_ok=True)
+    with run.training():
+        run.mark_unfinished()
+        if settings != run.config.settings:
+            run.write_config(replace(run.config, settings=settings))
         job = _prepare(run, device=device, offline=offline, progress=progress, say=tell)
         fitted = RECIPES[job.settings.recipe or "probe"](job)
-        if main:
+        if devices.processes().is_main_process:
             _finish(job, fitted)
-    finally:
-        if main:
-            run.lock.release()
     devices.processes().wait_for_everyone()
     return run
 
@@ -151,8 +157,7 @@ def _prepare(run: Run, *, device: str, offline: bool, progress: ProgressCallback
     groups = duplicate_groups(features.statistics)
     settings = run.config.settings
     dataset = split(features.dataset, seed=settings.seed, val_fraction=settings.val_fraction, groups=groups)
-    if devices.processes().is_main_process:
-        run.write_dataset(dataset)
+    run.write_dataset(dataset)
     for line in (*_skipped_summary(dataset), *dataset.warnings):
         say(line)
     say(_counts(dataset))
@@ -166,8 +171,8 @@ def _finish(job: Job, fitted: Fitted) -> None:
     """Write all that the run folder promises; the model card comes last and marks the run as finished."""
     folder = job.run.path
     write_tensors(folder / "weights" / "best.safetensors", fitted.weights)
-    if not (folder / "weights" / "last.safetensors").exists():
-        shutil.copyfile(folder / "weights" / "best.safetensors", folder / "weights" / "last.safetensors")
+    if job.settings.recipe == "probe":
+        write_tensors(folder / "weights" / "last.safetensors", fitted.weights)
     for name, predictions in fitted.predictions.items():
         predictions.write(folder / f"predictions-{name}.csv")
     write_rows(folder, fitted.rows)
@@ -186,11 +191,7 @@ def _default_recipe(settings: Settings, chosen: Card, device: str) -> Literal["p
 
 def _shared(create: Callable[[], Run]) -> Run:
     """Make the run in the main process, and open the same one in the others."""
-    state = devices.processes()
-    paths = [str(create().path) if state.is_main_process else None]
-    if state.num_processes > 1:
-        broadcast_object_list(paths)
-    return Run.open(str(paths[0]))
+    return Run.open(devices.agreed(create().path if devices.processes().is_main_process else Path()))
 
 
 def _check_usable(dataset: Dataset) -> None:
