@@ -36,6 +36,10 @@ def _add_commands() -> None:
 
 def main() -> None:
     """Run ``zoo``. Exit status 1 for an error, 2 for wrong usage, 130 after Ctrl-C."""
+    from zoo.ranks import is_main
+
+    if not is_main():
+        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - of several processes (torchrun) one prints
     _add_commands()
     sys.exit(_run())
 

@@ -171,7 +171,7 @@ def _remember(note: Path, control: Control) -> None:
     low, high = control.accuracy.interval
     known = {"value": control.accuracy.value, "low": low, "high": high, "detail": control.detail}
     try:
-        with cache.atomic(note) as part:
+        with cache.replacing(note) as part:
             part.write_text(json.dumps(known), "utf-8")
     except StorageError:
         pass  # it is then measured every time

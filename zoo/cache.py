@@ -1,4 +1,4 @@
-"""The one folder that zoovet keeps things in between runs, and how a file is written so that it is whole or absent."""
+"""The one folder that zoovet keeps things in between runs."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from zoo import files
 from zoo.errors import StorageError
-from zoo.files import replacing
 
 _ELSEWHERE = "Make room or mend the permissions, or set ZOO_CACHE and HF_HOME to folders on another disk."
 
@@ -31,25 +29,14 @@ def root() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "zoovet"
 
 
-@contextmanager
-def atomic(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside ``path`` to write to; when the block ends well it becomes ``path`` in one step.
-
-    Two processes that write the same path at once are safe: the last one wins, and no reader sees half a file.
-
-    Raises:
-        StorageError: The disk is full, or the folder may not be written.
-    """
-    try:
-        with replacing(path) as part:
-            yield part
-    except StorageError as error:
-        raise StorageError(error.what, remedy=_ELSEWHERE) from error
+def replacing(path: Path) -> AbstractContextManager[Path]:
+    """As ``zoo.files.replacing``, for a file of a cache: a full disk has another remedy there."""
+    return files.replacing(path, remedy=_ELSEWHERE)
 
 
-def storage_error(path: Path, error: OSError) -> StorageError:
+def storage_error(error: OSError, path: Path) -> StorageError:
     """The message for a file of a cache that could not be written."""
-    return StorageError(files.storage_error(error, path).what, remedy=_ELSEWHERE)
+    return files.storage_error(error, path, remedy=_ELSEWHERE)
 
 
 def file_digest(path: Path) -> str:
@@ -70,7 +57,7 @@ def file_digest(path: Path) -> str:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     try:
-        with atomic(note) as part:
+        with replacing(note) as part:
             part.write_text(json.dumps({"stamp": stamp, "sha256": digest}), "utf-8")
     except (StorageError, UnicodeEncodeError):
         pass

@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file
 
 from zoo.errors import RunError
-from zoo.files import replacing, write_tensors
+from zoo.files import refusal, replacing, write_tensors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +75,11 @@ class Checkpoints:
     def save(self, progress: Progress, tensors: dict[str, Any]) -> None:
         """Replace the state. ``tensors`` are state dicts by name."""
         with replacing(self._path) as temporary:
-            torch.save({"progress": asdict(progress), **tensors}, temporary)
+            try:
+                with temporary.open("wb") as file:
+                    torch.save({"progress": asdict(progress), **tensors}, file)
+            except RuntimeError as error:
+                raise refusal(error) from error
         kept = {self._candidate(epoch) for epoch in progress.candidates}
         for path in self._folder.glob("candidate-*.safetensors"):
             if path not in kept:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+from typing import TypeVar
 
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, GradientState, PartialState
+from accelerate.utils import broadcast_object_list
 
 from zoo.device_name import parse
 from zoo.errors import DeviceError
+from zoo.ranks import several
 from zoo.settings import Precision
+
+T = TypeVar("T")
 
 
 def check(device: str) -> str:
@@ -68,9 +74,9 @@ def accelerator(device: str, precision: Precision) -> Accelerator:
     """
     chosen = torch_device(device)
     # Accelerate keeps one configuration a process; a library user may train twice with different ones.
-    AcceleratorState._reset_state(reset_partial_state=not _distributed())  # noqa: SLF001
+    AcceleratorState._reset_state(reset_partial_state=not several())  # noqa: SLF001
     GradientState._reset_state()  # noqa: SLF001
-    if not _distributed():
+    if not several():
         os.environ["ACCELERATE_TORCH_DEVICE"] = str(chosen)
     try:
         return Accelerator(mixed_precision=precision, cpu=chosen.type == "cpu")
@@ -81,9 +87,20 @@ def accelerator(device: str, precision: Precision) -> Accelerator:
 
 
 def processes() -> PartialState:
-    """The processes of ``accelerate launch``, or this one alone."""
-    return PartialState(cpu=not torch.cuda.is_available())
+    """The processes that ``torchrun`` or ``accelerate launch`` started, or this one alone."""
+    first = not PartialState._shared_state  # noqa: SLF001
+    state = PartialState(cpu=not torch.cuda.is_available())
+    if first and state.num_processes > 1:
+        atexit.register(state.destroy_process_group)  # PyTorch warns where nobody does
+    return state
 
 
-def _distributed() -> bool:
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+def agreed(value: T) -> T:
+    """The main process's ``value``, in every process.
+
+    What is measured or found on the disk may differ between them, and they must all take the same way.
+    """
+    boxes = [value]
+    if processes().num_processes > 1:
+        broadcast_object_list(boxes)
+    return boxes[0]

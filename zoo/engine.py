@@ -259,7 +259,7 @@ def _remembered() -> dict[str, Engine]:
 
 def _remember(key: str, engine: Engine) -> None:
     try:
-        with cache.atomic(cache.root() / "engines.json") as part:
+        with cache.replacing(cache.root() / "engines.json") as part:
             content = {k: asdict(v) for k, v in {**_remembered(), key: engine}.items()}
             part.write_text(json.dumps(content, indent=1), "utf-8")
     except StorageError:

@@ -6,17 +6,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from zoo import device_name
 from zoo.errors import RunError
 from zoo.progress import ProgressCallback, silent
+from zoo.ranks import is_main, several
 from zoo.request import check_request
 from zoo.run import Run
+from zoo.settings import Settings
 
 Say = Callable[[str], None]
+
+
+def _mute(_: str) -> None:
+    """Says nothing."""
 
 
 def finetune(
@@ -27,7 +32,7 @@ def finetune(
     device: str = "auto",
     offline: bool = False,
     progress: ProgressCallback = silent,
-    say: Say = lambda _: None,
+    say: Say = _mute,
     **choices: Any,
 ) -> Run:
     """Fine-tune a pretrained model on labelled images.
@@ -50,13 +55,14 @@ def finetune(
         KeyboardInterrupt: After Ctrl-C; the state is saved and ``resume`` goes on.
     """
     asked = check_request(model, data, out=out, device=device, offline=offline, choices=choices)
+    progress, say = (progress, say) if is_main() else (silent, _mute)
     if asked.card.name != model:
         say(f"{model} -> {asked.card.name}")
     from zoo import steps  # torch and accelerate: seconds that a mistake need not wait for
 
     run = steps.begin(asked)
     say(f"run: {run.path}")
-    return steps.advance(run, device=device, offline=offline, progress=progress, say=say)
+    return steps.advance(run, run.config.settings, device=device, offline=offline, progress=progress, say=say)
 
 
 def resume(
@@ -66,7 +72,7 @@ def resume(
     device: str = "auto",
     offline: bool = False,
     progress: ProgressCallback = silent,
-    say: Say = lambda _: None,
+    say: Say = _mute,
 ) -> Run:
     """Go on with a run that was stopped, or train a finished one for more epochs.
 
@@ -82,20 +88,30 @@ def resume(
         ZooError: The folder is no run, is damaged, or is being trained by another process.
     """
     device_name.parse(device)
+    progress, say = (progress, say) if is_main() else (silent, _mute)
     run = Run.open(path)
-    before = run.config.settings
-    if epochs is not None and before.recipe != "finetune":
-        raise RunError(
-            f"{path} is a probe: it has no epochs.",
-            remedy=f"Fine-tune all weights: zoo finetune {run.config.model} DATA --full",
-        )
-    if run.finished and (epochs is None or epochs == before.epochs):
+    settings = _left_to_do(run, epochs)
+    if several():
+        from zoo.devices import agreed
+
+        settings = agreed(settings)
+    if settings is None:
         say(f"{path} is finished. For more epochs: zoo resume {path} --epochs N")
         return run
-    settings = before if epochs is None else before.override({"epochs": epochs, "time": None})
     from zoo import devices, steps  # torch and accelerate
 
     devices.check(device)
-    if epochs is not None:
-        run.write_config(replace(run.config, settings=settings))
-    return steps.advance(run, device=device, offline=offline, progress=progress, say=say)
+    return steps.advance(run, settings, device=device, offline=offline, progress=progress, say=say)
+
+
+def _left_to_do(run: Run, epochs: int | None) -> Settings | None:
+    """The settings to go on with; ``None`` where the run is finished."""
+    before = run.config.settings
+    if epochs is not None and before.recipe != "finetune":
+        raise RunError(
+            f"{run.path} is a probe: it has no epochs.",
+            remedy=f"Fine-tune all weights: zoo finetune {run.config.model} DATA --full",
+        )
+    if run.finished and (epochs is None or epochs == before.epochs):
+        return None
+    return before if epochs is None else before.override({"epochs": epochs, "time": None})

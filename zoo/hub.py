@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from zoo.cache import atomic, storage_error
+from zoo.cache import replacing, storage_error
 from zoo.errors import HubError, WeightsError
 
 T = TypeVar("T")
@@ -153,7 +153,7 @@ def _is_network(error: Exception) -> bool:
 
 def _incomplete(error: Exception, what: str) -> Exception:
     if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS}:
-        return storage_error(Path(error.filename or "the cache"), error)
+        return storage_error(error, Path(error.filename or "the cache"))
     return WeightsError(
         f"The download of {what} broke off: {str(error).splitlines()[0][:200]}",
         remedy="Nothing of it was kept. Run the same command again.",
@@ -255,7 +255,7 @@ def fetch_url(url: str, *, offline: bool = False) -> Path:
         raise HubError(f"{url} answers with HTTP {error.code}.", remedy="Choose another model: zoo list") from error
     except (OSError, HTTPException) as error:
         raise _unreachable(host_of(url), error) from error
-    with answer, atomic(path) as part:
+    with answer, replacing(path) as part:
         _receive(answer, part, url)
     return path
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from zoo.cache import atomic, root
+from zoo.cache import replacing, root
 from zoo.errors import StorageError
 from zoo.logistic import FloatArray
 from zoo.probe import Head, IntArray, Probe, probe
@@ -66,7 +66,7 @@ def _read(path: Path) -> Probe | None:
 
 def _write(path: Path, fitted: Probe) -> None:
     try:
-        with atomic(path) as part, part.open("wb") as file:
+        with replacing(path) as part, part.open("wb") as file:
             np.savez(
                 file,
                 weight=fitted.head.weight,

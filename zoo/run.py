@@ -8,28 +8,26 @@ state/        what `zoo resume` needs                       log.txt, plots/, rep
 
 from __future__ import annotations
 
-import errno
 import importlib.metadata
 import json
 import os
 import platform
-import re
-import shutil
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 from filelock import FileLock, Timeout
 
+from zoo import claim
 from zoo.data.dataset import Dataset, Sample, Skipped, Split
-from zoo.errors import DataError, OptionError, RunError, ZooError
-from zoo.files import storage_error, write_json, write_text
+from zoo.errors import DataError, RunError, ZooError
+from zoo.files import storage_error, sweep, write_json, write_text
 from zoo.predictions import Predictions
 from zoo.preprocess import Preprocess
+from zoo.ranks import is_main
 from zoo.settings import Settings
 
 if TYPE_CHECKING:
@@ -45,6 +43,8 @@ class RunConfig:
 
     Attributes:
         model: Canonical name in the catalog.
+        architecture: What builds the model, as in ``zoo.card.Card``.
+        arguments: What it is built with besides.
         data: What the person named: a folder, a manifest, a zip or a hub name; absolute where it is a path.
         settings: Resolved: nothing is left to be chosen.
         classes: In the order of the model's outputs.
@@ -54,6 +54,8 @@ class RunConfig:
     """
 
     model: str
+    architecture: str
+    arguments: tuple[tuple[str, Any], ...] = ()
     data: str
     settings: Settings
     classes: tuple[str, ...]
@@ -67,6 +69,8 @@ class RunConfig:
             "schema": self.schema,
             "zoovet": self.version,
             "model": self.model,
+            "architecture": self.architecture,
+            "arguments": dict(self.arguments),
             "data": self.data,
             "settings": self.settings.chosen(),
             "preprocess": _plain(asdict(self.preprocess)),
@@ -93,6 +97,8 @@ class RunConfig:
             schema=int(plain["schema"]),
             version=str(plain["zoovet"]),
             model=str(plain["model"]),
+            architecture=str(plain["architecture"]),
+            arguments=tuple(dict(plain["arguments"]).items()),
             data=str(plain["data"]),
             settings=Settings(**plain["settings"]),
             classes=tuple(str(name) for name in plain["classes"]),
@@ -102,6 +108,8 @@ class RunConfig:
 
 class Run:
     """A run folder, opened. Reading is lazy: opening costs one small file.
+
+    Under ``torchrun`` every process may call everything; the main one alone writes.
 
     Args:
         path: The folder.
@@ -150,29 +158,20 @@ class Run:
             OptionError: ``out`` exists and is not empty.
             StorageError: The folder cannot be made.
         """
-        parent = out.absolute().parent if out else Path("runs").absolute()
-        try:
-            parent.mkdir(parents=True, exist_ok=True)
-            draft = Path(tempfile.mkdtemp(dir=parent, prefix=".new-run-"))
-        except OSError as error:
-            raise storage_error(error, parent) from error
-        try:
-            run = cls(draft, config)
-            (draft / "state").mkdir()
-            write_json(draft / "env.json", _environment())
+        with claim.draft(out) as draft:
+            run = cls(draft.path, config)
+            draft.path.joinpath("state").mkdir()
+            write_json(draft.path / "env.json", _environment())
             run.write_dataset(dataset)
             run.write_config(config)
-            draft.chmod(0o755)
-            run.path = _claim(draft, out) if out else _claim_next(draft, f"{_slug(config.model)}-{_slug(dataset.name)}")
-        except BaseException:
-            shutil.rmtree(draft, ignore_errors=True)
-            raise
+            run.path = draft.claim(config.model, dataset.name)
         return run
 
     def write_config(self, config: RunConfig) -> None:
         """Replace ``config.yaml``."""
         self.config = config
-        write_text(self.path / "config.yaml", config.to_yaml())
+        if is_main():
+            write_text(self.path / "config.yaml", config.to_yaml())
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -197,19 +196,28 @@ class Run:
     def module(self) -> nn.Module:
         """The fine-tuned model with its best weights: float32, evaluation mode, on the CPU.
 
+        Made from the run folder alone: the pretrained weights may be gone, and no network is used.
+
         Raises:
             RunError: The run has no weights yet, or they are damaged.
         """
         from safetensors import SafetensorError  # imported here: a command that shows a report needs no torch
         from safetensors.torch import load_file
 
-        from zoo.catalog import card
-        from zoo.weights import build
+        from zoo.architecture import build
+        from zoo.card import Card
 
         if not self.weights.exists():
             raise RunError(f"{self.path} has no weights yet.", remedy=f"Finish it: zoo resume {self.path}")
+        known = Card(
+            name=self.config.model,
+            source="local",
+            architecture=self.config.architecture,
+            arguments=self.config.arguments,
+            preprocess=self.preprocess,
+        )
         try:
-            module = build(card(self.config.model), num_classes=len(self.classes))
+            module = build(known, num_classes=len(self.classes))
             module.load_state_dict(load_file(self.weights))
         except (SafetensorError, OSError, RuntimeError) as error:
             raise RunError(
@@ -251,7 +259,8 @@ class Run:
             "skipped": [[s.path, s.reason] for s in dataset.skipped],
             "samples": [[s.path, s.label, s.split, s.group] for s in dataset.samples],
         }
-        write_json(self.path / "data.json", plain)
+        if is_main():
+            write_json(self.path / "data.json", plain)
 
     def predictions(self, split: Split) -> Predictions:
         """What the best weights say of one split.
@@ -284,77 +293,46 @@ class Run:
 
         return predict(self, images, device=device).predictions
 
-    @cached_property
-    def lock(self) -> FileLock:
-        """Held by the process that trains. A second one is refused."""
-        return FileLock(self.path / "state" / "lock", timeout=0)
+    def mark_unfinished(self) -> None:
+        """Take the mark away that ``finished`` looks for: whoever is killed from now on leaves a run to resume."""
+        if is_main():
+            (self.path / "README.md").unlink(missing_ok=True)
 
-    def acquire(self) -> None:
-        """Take the lock.
+    @contextmanager
+    def training(self) -> Iterator[None]:
+        """Be the only one that trains in this folder. What earlier ones left half written is removed.
 
         Raises:
-            RunError: Another process has it.
+            RunError: Another process trains in it.
+            StorageError: The folder may not be written.
         """
+        if not is_main():
+            yield
+            return
+        lock = FileLock(self.path / "state" / "lock", timeout=0)
         try:
-            self.lock.acquire()
+            lock.acquire()
         except Timeout:
             raise RunError(
                 f"Another process is training in {self.path}.", remedy="Wait for it, or stop it first."
             ) from None
+        except OSError as error:
+            raise storage_error(error, self.path) from error
+        try:
+            sweep(self.path)
+            yield
+        finally:
+            lock.release()
 
     def log(self, line: str) -> None:
         """Append one line to ``log.txt``."""
+        if not is_main():
+            return
         try:
             with (self.path / "log.txt").open("a", encoding="utf-8", errors="surrogateescape") as file:
                 file.write(line + "\n")
         except OSError as error:
             raise storage_error(error, self.path / "log.txt") from error
-
-
-def _claim(draft: Path, out: Path) -> Path:
-    """Rename the draft to ``out``; the rename succeeds for one process only, and only onto an empty folder."""
-    target = out.absolute()
-    if target.exists() and not target.is_dir():
-        raise OptionError(f"{out} is a file.", remedy="Choose another --out.")
-    if not _rename(draft, target):
-        raise OptionError(f"The folder {out} is not empty.", remedy="Choose another --out, or leave it away.")
-    return target.resolve()
-
-
-def _claim_next(draft: Path, stem: str) -> Path:
-    parent = draft.parent
-    taken = [int(m[1]) for p in parent.iterdir() if (m := re.fullmatch(rf"{re.escape(stem)}-(\d+)", p.name))]
-    number = max(taken, default=0) + 1
-    while (target := parent / f"{stem}-{number:03d}").exists() or not _rename(draft, target):
-        number += 1
-    _point_latest(parent, target)
-    return target.resolve()
-
-
-def _rename(draft: Path, target: Path) -> bool:
-    try:
-        draft.rename(target)
-    except OSError as error:
-        if error.errno in {errno.ENOTEMPTY, errno.EEXIST}:
-            return False
-        raise storage_error(error, target) from error
-    return True
-
-
-def _point_latest(parent: Path, path: Path) -> None:
-    """Let ``runs/latest`` point to ``path``; a file system without links goes without."""
-    link = parent / f".latest-{os.getpid()}"
-    try:
-        link.symlink_to(path.name, target_is_directory=True)
-        link.replace(parent / "latest")
-    except OSError:
-        link.unlink(missing_ok=True)
-
-
-def _slug(name: str) -> str:
-    """A name as part of a folder's name: letters, digits, dots and underscores."""
-    short = name.rsplit("/", 1)[-1].split(".", maxsplit=1)[0]
-    return re.sub(r"[^A-Za-z0-9_]+", "_", short).strip("_")[:40] or "data"
 
 
 def _environment() -> dict[str, Any]:

@@ -5,14 +5,12 @@ Every step gives the same result when it is taken again, so a run that was kille
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Literal
-
-from accelerate.utils import broadcast_object_list
 
 from zoo import devices
 from zoo.catalog import Card, card
@@ -46,6 +44,8 @@ def begin(asked: Request) -> Run:
     settings, chosen = asked.settings, asked.card
     config = RunConfig(
         model=chosen.name,
+        architecture=chosen.architecture,
+        arguments=chosen.arguments,
         data=asked.source,
         settings=replace(settings, recipe=settings.recipe or _default_recipe(settings, chosen, asked.device)),
         classes=asked.dataset.classes,
@@ -55,29 +55,27 @@ def begin(asked: Request) -> Run:
     return _shared(lambda: Run.create(config, asked.dataset, out=asked.out))
 
 
-def advance(run: Run, *, device: str, offline: bool, progress: ProgressCallback, say: Say) -> Run:
+def advance(run: Run, settings: Settings, *, device: str, offline: bool, progress: ProgressCallback, say: Say) -> Run:
     """Take every step that leads to a finished run."""
     started = time.monotonic()
-    main = devices.processes().is_main_process
-    if main:
-        run.acquire()
 
     def tell(line: str) -> None:
-        if main:
-            say(line)
-            run.log(line)
+        say(line)
+        run.log(line)
 
-    try:
-        (run.path / "README.md").unlink(missing_ok=True)
-        job = _prepare(run, device=device, offline=offline, progress=progress, say=tell)
-        fitted = RECIPES[job.settings.recipe or "probe"](job)
-        if main:
-            _finish(job, fitted)
-    finally:
-        if main:
-            with suppress(StorageError):  # how long it took is no reason to fail
-                add_seconds(run.path, time.monotonic() - started)
-            run.lock.release()
+    with run.training():
+        run.mark_unfinished()
+        if settings != run.config.settings:
+            run.write_config(replace(run.config, settings=settings))
+        try:
+            job = _prepare(run, device=device, offline=offline, progress=progress, say=tell)
+            fitted = RECIPES[job.settings.recipe or "probe"](job)
+            if devices.processes().is_main_process:
+                _finish(job, fitted)
+        finally:
+            if devices.processes().is_main_process:
+                with suppress(StorageError):  # how long it took is no reason to fail
+                    add_seconds(run.path, time.monotonic() - started)
     devices.processes().wait_for_everyone()
     return run
 
@@ -90,8 +88,7 @@ def _prepare(run: Run, *, device: str, offline: bool, progress: ProgressCallback
     groups = duplicate_groups(features.statistics)
     settings = run.config.settings
     dataset = split(features.dataset, seed=settings.seed, val_fraction=settings.val_fraction, groups=groups)
-    if devices.processes().is_main_process:
-        run.write_dataset(dataset)
+    run.write_dataset(dataset)
     for line in (*_skipped_summary(dataset), *dataset.warnings):
         say(line)
     say(_counts(dataset))
@@ -105,8 +102,8 @@ def _finish(job: Job, fitted: Fitted) -> None:
     """Write all that the run folder promises; the model card comes last and marks the run as finished."""
     folder = job.run.path
     write_tensors(folder / "weights" / "best.safetensors", fitted.weights)
-    if not (folder / "weights" / "last.safetensors").exists():
-        shutil.copyfile(folder / "weights" / "best.safetensors", folder / "weights" / "last.safetensors")
+    if job.settings.recipe == "probe":
+        write_tensors(folder / "weights" / "last.safetensors", fitted.weights)
     for name, predictions in fitted.predictions.items():
         predictions.write(folder / f"predictions-{name}.csv")
     write_rows(folder, fitted.rows)
@@ -126,11 +123,7 @@ def _default_recipe(settings: Settings, chosen: Card, device: str) -> Literal["p
 
 def _shared(create: Callable[[], Run]) -> Run:
     """Make the run in the main process, and open the same one in the others."""
-    state = devices.processes()
-    paths = [str(create().path) if state.is_main_process else None]
-    if state.num_processes > 1:
-        broadcast_object_list(paths)
-    return Run.open(str(paths[0]))
+    return Run.open(devices.agreed(create().path if devices.processes().is_main_process else Path()))
 
 
 def _check_usable(dataset: Dataset) -> None:

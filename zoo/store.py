@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zoo import cache
+from zoo.files import sweep
 
 #: Digests, ``(n, 2)``: two words each.
 Digests = npt.NDArray[np.uint64]
@@ -108,7 +109,7 @@ class Table:
         with _lock(self.folder / "lock") as mine:
             if not mine:
                 return
-            _clean(self.folder)
+            sweep(self.folder, age=_STALE)
             shards = [shard for path in self._small() if (shard := _open(path, self.dtype)) is not None]
             if len(shards) < 2:
                 return
@@ -297,7 +298,7 @@ def _write(
 ) -> None:
     names = np.ascontiguousarray(digests, dtype="<u8").tobytes()
     header = np.array([(_MAGIC, len(digests), dtype.itemsize, zlib.crc32(names))], dtype=_HEADER)
-    with cache.atomic(path) as part, part.open("wb") as file:
+    with cache.replacing(path) as part, part.open("wb") as file:
         file.write(header.tobytes())
         file.write(names)
         for block in blocks:
@@ -338,16 +339,6 @@ def _lock(path: Path) -> Iterator[bool]:
             yield False
             return
         yield True
-
-
-def _clean(folder: Path) -> None:
-    """Removes temporary files that no living process can still be writing."""
-    for path in folder.glob(".*.part"):
-        try:
-            if time.time() - path.stat().st_mtime > _STALE:
-                path.unlink()
-        except FileNotFoundError:
-            continue
 
 
 def _size(folder: Path) -> int:

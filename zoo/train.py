@@ -2,6 +2,11 @@
 
 Everything random depends on the position (seed, epoch, step) alone, so a training that was killed and resumed gives, on
 one device and the same versions, the numbers it would have given.
+
+Several processes (``torchrun``, ``accelerate launch``) take the images of each batch in turn and average their
+gradients, so the batch, the steps and the learning rate are those of one process. In float32, without mixup, dropout
+or moving BatchNorm statistics, which each process has of its own images, the result differs from that of one process
+only by the order of additions: on the tests' small models probabilities agree to 1e-3 after 30 steps.
 """
 
 from __future__ import annotations
@@ -28,7 +33,7 @@ from torchvision.transforms import v2
 
 from zoo.augment import TrainingImages, derive_seed, epoch_batches
 from zoo.checkpoints import Checkpoints, EpochRow, Progress
-from zoo.errors import DeviceError
+from zoo.errors import DeviceError, OptionError
 from zoo.preprocess import Preprocess
 from zoo.progress import ProgressCallback
 
@@ -98,6 +103,7 @@ def train(  # noqa: C901, PLR0913, PLR0915 - one loop, to be read from top to bo
     Raises:
         KeyboardInterrupt: After Ctrl-C; the state is saved.
         DeviceError: Not even one image fits into the device's memory.
+        OptionError: There are more processes than images in a batch.
     """
     device = accelerator.device
     module.to(device).to(memory_format=torch.channels_last)
@@ -112,13 +118,13 @@ def train(  # noqa: C901, PLR0913, PLR0915 - one loop, to be read from top to bo
         optimizer.load_state_dict(tensors["optimizer"])
     model, optimizer = accelerator.prepare(module, optimizer)
     step = _Step(
-        model, optimizer, plan, preprocess=preprocess, class_weights=class_weights.to(device), accelerator=accelerator
-    )
+        model, optimizer, plan, preprocess=preprocess, class_weights=class_weights.to(device), accelerator=accelerator,
+        batch_size=min(plan.batch_size, len(images)),
+    )  # fmt: skip
     total = steps * plan.epochs if plan.epochs else None
     started = time.monotonic() - state.seconds
 
     def save() -> None:
-        state.seconds = time.monotonic() - started
         if accelerator.is_main_process:
             raw = accelerator.unwrap_model(model)
             checkpoints.save(
@@ -128,44 +134,61 @@ def train(  # noqa: C901, PLR0913, PLR0915 - one loop, to be read from top to bo
         accelerator.wait_for_everyone()
 
     def ended() -> bool:
-        late = plan.time is not None and time.monotonic() - started >= plan.time
+        late = plan.time is not None and state.seconds >= plan.time
         return state.stopped or late or (plan.epochs is not None and state.epoch >= plan.epochs)
 
     loader = iter(_loader(images, plan, accelerator, epoch=state.epoch, batch=state.batch))
-    saved = time.monotonic()
+    saved = state.seconds
     with _graceful() as interrupted:
         while not ended():
             model.train()
             if plan.freeze_norm:
                 _freeze_norm(model)
             while state.batch < steps and not ended():
-                fraction = _fraction(state.step, total, time.monotonic() - started, plan.time)
+                fraction = _fraction(state.step, total, state.seconds, plan.time)
                 for group in optimizer.param_groups:
                     group["lr"] = plan.learning_rate * schedule(fraction, plan.warmup) * group.get("lr_scale", 1.0)
-                state.loss_sum += step(*next(loader), position=state.step)
+                loss = step(*next(loader), position=state.step)
+                loss, state.seconds, stop = _together(accelerator, loss, time.monotonic() - started, interrupted())
+                state.loss_sum += loss
                 state.batch, state.step = state.batch + 1, state.step + 1
                 update_average(average, accelerator.unwrap_model(model), state.step)
                 progress("train", state.step, total or round(state.step / max(fraction, 1e-3)))
-                if interrupted():
+                if stop:
                     save()
                     raise KeyboardInterrupt
-                if time.monotonic() - saved > _SAVE_EVERY:
+                if state.seconds - saved > _SAVE_EVERY:
                     save()
-                    saved = time.monotonic()
-            loss, accuracy = validate(average)
+                    saved = state.seconds
+            val_loss, val_accuracy = validate(average)
+            _, state.seconds, stop = _together(accelerator, 0.0, time.monotonic() - started, interrupted())
             row = EpochRow(
                 epoch=state.epoch, step=state.step, learning_rate=optimizer.param_groups[-1]["lr"],
-                train_loss=state.loss_sum / max(1, state.batch), val_loss=loss, val_accuracy=accuracy,
-                seconds=time.monotonic() - started,
+                train_loss=state.loss_sum / max(1, state.batch), val_loss=val_loss,
+                val_accuracy=val_accuracy, seconds=state.seconds,
             )  # fmt: skip
             state.history.append(row)
             _keep_best(state, average, checkpoints, accelerator)
             state.stopped = _stalled(state.history, plan.patience)
             state.epoch, state.batch, state.loss_sum = state.epoch + 1, 0, 0.0
             save()
-            saved = time.monotonic()
+            saved = state.seconds
             on_epoch(row)
+            if stop:
+                raise KeyboardInterrupt
     return state
+
+
+def _together(accelerator: Accelerator, loss: float, seconds: float, stop: bool) -> tuple[float, float, bool]:  # noqa: FBT001
+    """The mean loss of all processes, the main one's clock, and whether any of them is to stop.
+
+    One that left the loop alone, or took another learning rate because its clock differs, would spoil all.
+    """
+    if accelerator.num_processes == 1:
+        return loss, seconds, stop
+    mine = torch.tensor([[loss, seconds, float(stop)]], dtype=torch.float64, device=accelerator.device)
+    rows = accelerator.gather(mine)
+    return rows[:, 0].mean().item(), rows[0, 1].item(), bool(rows[:, 2].any())
 
 
 class _Step:
@@ -180,14 +203,22 @@ class _Step:
         preprocess: Preprocess,
         class_weights: torch.Tensor,
         accelerator: Accelerator,
+        batch_size: int,
     ) -> None:
+        if batch_size < accelerator.num_processes:
+            raise OptionError(
+                f"A batch of {batch_size} images is too small for {accelerator.num_processes} processes.",
+                remedy="Start fewer processes, or choose a larger batch: --set batch_size=N",
+            )
         self._model, self._optimizer, self._plan = model, optimizer, plan
         self._preprocess, self._weights, self._accelerator = preprocess, class_weights, accelerator
         self._part = images_at_once(accelerator.device, plan.batch_size)
+        # Losses are divided by it: their mean over the processes, whose shares may differ by one, is then the batch's.
+        self._share = batch_size / accelerator.num_processes
         self._mixup = v2.MixUp(alpha=plan.mixup, num_classes=len(class_weights)) if plan.mixup else None
 
     def __call__(self, pixels: torch.Tensor, targets: torch.Tensor, *, position: int) -> float:
-        """Step, and return the mean loss of this process's share of the batch."""
+        """Step, and return this process's part of the loss; the mean of these is the batch's loss."""
         while True:
             try:
                 return self._attempt(pixels, targets, position)
@@ -215,7 +246,7 @@ class _Step:
             last = start == starts[-1]
             with self._accelerator.accumulate(self._model) if last else self._accelerator.no_sync(self._model):
                 losses = functional.cross_entropy(self._model(inputs).float(), labels, reduction="none")
-                loss = (losses * weights).sum() / len(pixels)
+                loss = (losses * weights).sum() / self._share
                 self._accelerator.backward(loss)
             total += loss.item()
         self._accelerator.clip_grad_norm_(self._model.parameters(), self._plan.clip)

@@ -35,8 +35,8 @@ def run(tmp_path: Path) -> Run:
     dataset = Dataset(root=tmp_path / "data", samples=tuple(samples), classes=("a", "b"))
     facts = card("lenet5")
     config = RunConfig(
-        model=facts.name, data=str(dataset.root), settings=Settings(), classes=("a", "b"), preprocess=facts.preprocess,
-        version="0.1.0",
+        model=facts.name, architecture=facts.architecture, data=str(dataset.root), settings=Settings(),
+        classes=("a", "b"), preprocess=facts.preprocess, version="0.1.0",
     )  # fmt: skip
     made = Run.create(config, dataset, out=tmp_path / "run")
     write_tensors(made.weights, build(facts, num_classes=2).state_dict())

@@ -35,7 +35,7 @@ def test_a_write_that_fails_leaves_what_was_there_and_nothing_else(tmp_path: Pat
     path.write_text("old")
 
     def fail() -> None:
-        with cache.atomic(path) as part:
+        with cache.replacing(path) as part:
             part.write_text("half")
             raise KeyError
 
@@ -46,7 +46,7 @@ def test_a_write_that_fails_leaves_what_was_there_and_nothing_else(tmp_path: Pat
 
 
 def test_a_full_disk_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match=r"disk is full.*ZOO_CACHE"), cache.atomic(tmp_path / "file"):
+    with pytest.raises(StorageError, match=r"disk is full.*ZOO_CACHE"), cache.replacing(tmp_path / "file"):
         raise OSError(errno.ENOSPC, "No space left on device")
 
 
@@ -89,7 +89,7 @@ def test_many_writers_leave_one_whole_file(tmp_path: Path) -> None:
     path = tmp_path / "file"
 
     def write(letter: str) -> None:
-        with cache.atomic(path) as part:
+        with cache.replacing(path) as part:
             part.write_text(letter * 10_000)
 
     threads = [threading.Thread(target=write, args=(letter,)) for letter in "abcdef"]

@@ -3,15 +3,12 @@
 import importlib
 import os
 import signal
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pytest
-from PIL import Image
 
 import zoo
+from tests.zoo.tiny import two_colours
 from zoo.errors import DataError, OptionError, RunError
 from zoo.evaluation import evaluate
 
@@ -20,15 +17,7 @@ from zoo.evaluation import evaluate
 def images(tmp_path, monkeypatch):
     """Two classes that differ in colour, 20 images each; the cache is the test's own."""
     monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "cache"))
-    random = np.random.default_rng(0)
-    for name, colour in (("red", (200, 40, 40)), ("<script>alert(1)</script>".replace("/", "_"), (40, 40, 200))):
-        folder = tmp_path / "data" / name
-        folder.mkdir(parents=True)
-        for i in range(20):
-            noise = random.integers(-40, 40, (40, 40, 3))
-            pixels = np.clip(np.array(colour) + noise, 0, 255).astype(np.uint8)
-            Image.fromarray(pixels).save(folder / f"{i:02d}.png")
-    return tmp_path / "data"
+    return two_colours(tmp_path / "data", other="<script>alert(1)</script>".replace("/", "_"))
 
 
 def test_a_probe_run_has_every_file_that_the_contract_names(images, tmp_path):
@@ -80,33 +69,6 @@ def test_an_interrupted_training_goes_on_to_the_undisturbed_result(images, tmp_p
     with pytest.raises(KeyboardInterrupt):
         zoo.finetune("lenet", images, out=tmp_path / "parts", offline=True, epochs=4, progress=stop)
     resumed = zoo.resume(tmp_path / "parts", offline=True)
-    assert (resumed.path / "predictions-val.csv").read_bytes() == (whole.path / "predictions-val.csv").read_bytes()
-
-
-@pytest.mark.slow
-def test_a_run_that_is_killed_at_any_moment_ends_as_if_undisturbed(images, tmp_path):
-    whole = zoo.finetune("lenet", images, out=tmp_path / "whole", offline=True, epochs=30, patience=30)
-    target = tmp_path / "killed"
-    script = (
-        "import sys, zoo\n"
-        f"arguments = dict(offline=True, say=lambda line: print(line, flush=True))\n"
-        f"if sys.argv[1] == 'new': zoo.finetune('lenet', {str(images)!r}, out={str(target)!r}, epochs=30,"
-        " patience=30, **arguments)\n"
-        f"else: zoo.resume({str(target)!r}, **arguments)\n"
-    )
-    random = np.random.default_rng(1)
-    for _ in range(6):
-        verb = "resume" if (target / "config.yaml").exists() else "new"
-        process = subprocess.Popen([sys.executable, "-c", script, verb], stdout=subprocess.PIPE, text=True)
-        assert process.stdout is not None
-        for line in process.stdout:
-            if line.startswith("fine-tuning"):
-                break
-        time.sleep(float(random.uniform(0, 0.5)))
-        process.kill()
-        process.stdout.close()
-        process.wait()
-    resumed = zoo.resume(target, offline=True)
     assert (resumed.path / "predictions-val.csv").read_bytes() == (whole.path / "predictions-val.csv").read_bytes()
 
 

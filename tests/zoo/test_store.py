@@ -123,7 +123,7 @@ def test_a_half_written_file_is_ignored_and_removed_once_it_is_old(tmp_path):
     table = Table(tmp_path, ROW)
     for start in (0, 10):
         table.append(names(start, start + 10), rows(start, start + 10))
-    fresh, old = tmp_path / ".a.rows.x.part", tmp_path / ".b.rows.y.part"
+    fresh, old = tmp_path / ".a.rows.01234567.tmp", tmp_path / ".b.rows.89abcdef.tmp"
     for part in (fresh, old):
         part.write_bytes(b"zoorows1 and then nothing")
     os.utime(old, (time.time() - 7200,) * 2)

@@ -1,12 +1,15 @@
-"""Small models with random weights, and the files that hold them."""
+"""Small models with random weights, the files that hold them, and folders of small pictures."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
+import numpy as np
 import safetensors.torch
 import timm
 import torch
+from PIL import Image
 from torch import nn
 
 
@@ -43,3 +46,15 @@ def saved(module: nn.Module, **pretrained: object) -> dict[str, bytes]:
 def images(size: tuple[int, int] = (160, 160), channels: int = 3) -> torch.Tensor:
     """Two images of noise, always the same."""
     return torch.randn(2, channels, *size, generator=torch.Generator().manual_seed(1))
+
+
+def two_colours(folder: Path, *, other: str = "blue", count: int = 20) -> Path:
+    """An image folder of two classes that differ in colour: ``red`` and another."""
+    random = np.random.default_rng(0)
+    for name, colour in (("red", (200, 40, 40)), (other, (40, 40, 200))):
+        (folder / name).mkdir(parents=True)
+        for i in range(count):
+            noise = random.integers(-40, 40, (40, 40, 3))
+            pixels = np.clip(np.array(colour) + noise, 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{i:02d}.png")
+    return folder

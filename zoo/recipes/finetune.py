@@ -23,8 +23,9 @@ from zoo.checkpoints import Checkpoints, EpochRow
 from zoo.classifier import embed, set_head
 from zoo.data.dataset import Split
 from zoo.devices import accelerator as make_accelerator
-from zoo.devices import best_precision, torch_device
+from zoo.devices import agreed, best_precision, torch_device
 from zoo.errors import DataError
+from zoo.files import write_tensors
 from zoo.job import RECIPES, Fitted, Job, Row, write_rows
 from zoo.predict import pixels_of, probabilities
 from zoo.probe import Head
@@ -52,7 +53,7 @@ def fit(job: Job) -> Fitted:
             "There are no validation images, so the best epoch cannot be told.",
             remedy="Add images, name a validation split, or use the probe: zoo finetune MODEL DATA --set recipe=probe",
         )
-    head = fit_probe(job).head
+    head = agreed(fit_probe(job).head)
     module = load(job.card, offline=job.offline)
     set_head(module, torch.from_numpy(head.weight), torch.from_numpy(head.bias))
     probe_weights = {name: value.clone() for name, value in module.state_dict().items()}
@@ -60,7 +61,7 @@ def fit(job: Job) -> Fitted:
         torch.manual_seed(job.settings.seed)
         fresh = nn.Linear(head.weight.shape[1], head.weight.shape[0])
         set_head(module, fresh.weight.detach(), fresh.bias.detach())
-    job = job.settle(resolve(job, module, head))
+    job = job.settle(agreed(resolve(job, module, head)))
     device = make_accelerator(job.device, job.settings.precision or "no")
     pictures = _Validation(job, device)
     job.say(_announcement(job))
@@ -88,6 +89,8 @@ def fit(job: Job) -> Fitted:
         progress=job.progress,
         on_epoch=on_epoch,
     )
+    if device.is_main_process:
+        write_tensors(job.run.path / "weights" / "last.safetensors", module.state_dict())
     epochs = [checkpoints.candidate(epoch) for epoch in done.candidates]
     best, rows = _choose(module, probe_weights, epochs, pictures)
     rows = [*rows[:1], *_epoch_rows(done.history), *rows[1:]]
