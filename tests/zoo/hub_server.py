@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
-Fault = Literal["truncated", "cut", "corrupt", "slow"]
+Fault = Literal["truncated", "cut", "corrupt", "slow", "stall", "trickle"]
 
 
 @dataclass
@@ -20,7 +20,8 @@ class HubServer:
     Attributes:
         files: By ``owner/name/filename``; plain addresses by their path.
         refusals: HTTP status and error code of repositories that answer with an error.
-        faults: What happens to a file on its way; each is used once and then forgotten, except ``slow``.
+        faults: What happens to a file on its way; each is used once and then forgotten, except ``slow``,
+            ``stall`` (half of the content and then nothing) and ``trickle`` (small parts with pauses).
         requests: Method and path of every request.
     """
 
@@ -85,7 +86,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         size = len(content)
-        if body and fault:
+        if body and fault and fault not in {"stall", "trickle"}:
             del self.hub.faults[key]
             if fault == "corrupt":
                 content = bytes(byte ^ 255 for byte in content[:64]) + content[64:]
@@ -101,7 +102,15 @@ class _Handler(BaseHTTPRequestHandler):
         if start:
             self.send_header("Content-Range", f"bytes {start}-{size - 1}/{size}")
         self.end_headers()
-        if body:
-            self.wfile.write(content[start : size // 2] if fault == "cut" else content[start:])
+        if body and fault == "trickle":
+            for at in range(start, size, size // 6):
+                self.wfile.write(content[at : at + size // 6])
+                self.wfile.flush()
+                self.hub.released.wait(0.4)
+        elif body:
+            self.wfile.write(content[start : size // 2] if fault in {"cut", "stall"} else content[start:])
+        if body and fault == "stall":
+            self.hub.released.wait(30)
+            self.close_connection = True
         if fault == "cut" and body:
             self.close_connection = True

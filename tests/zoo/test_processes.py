@@ -58,7 +58,9 @@ def test_several_processes_give_the_result_of_one(data: Path, tmp_path: Path, co
     assert several.predictions("val").paths == one.predictions("val").paths
     difference = several.predictions("val").probabilities - one.predictions("val").probabilities
     assert np.abs(difference).max() < 1e-3
-    rows = [[(r.train_loss, r.val_loss) for r in zoo.job.read_rows(run.path) if r.name == "epoch"] for run in (one, several)]
+    rows = [
+        [(r.train_loss, r.val_loss) for r in zoo.job.read_rows(run.path) if r.name == "epoch"] for run in (one, several)
+    ]
     np.testing.assert_allclose(rows[1], rows[0], rtol=1e-3)
     lines = [line for line in (several.path / "log.txt").read_text().splitlines() if line.startswith("epoch")]
     assert len(lines) == 10
@@ -82,14 +84,25 @@ def test_a_run_of_one_process_can_be_resumed_by_two(data: Path, tmp_path: Path) 
     [
         # Without --multi_gpu or mpirun, accelerate starts one process (its issue 2741).
         ["-m", "accelerate.commands.launch", "--num_processes", "2", "--cpu", "-m"],
-        ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0", "-m"],
+        ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"],
     ],
     ids=["accelerate", "torchrun"],
 )
 def test_the_command_line_can_be_launched_in_several_processes(data: Path, tmp_path: Path, launcher: list[str]) -> None:
     one = zoo.finetune(data=data, out=tmp_path / "one", offline=True, **{**TUNED, "epochs": 3})
     settings = [f"--set={name}={value}" for name, value in TUNED.items() if name not in {"model", "epochs"}]
-    command = [sys.executable, *launcher, "cli", "finetune", "lenet", str(data), "--epochs", "3", "--offline", "--device"]
+    command = [
+        sys.executable,
+        *launcher,
+        "cli",
+        "finetune",
+        "lenet",
+        str(data),
+        "--epochs",
+        "3",
+        "--offline",
+        "--device",
+    ]
     done = subprocess.run(
         [*command, "cpu", "--out", str(tmp_path / "run"), *settings], cwd=Path(__file__).parents[2], check=False,
         env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=180,
