@@ -1,7 +1,13 @@
 """From a folder of images to a run: the path of a fine-tuning, step by step.
 
 ``finetune`` makes the run folder and ``resume`` opens one; both then take the same steps. Every step gives the same
-result when it is taken again, so a run that was killed anywhere can go on.
+result when it is taken again, so a run that was killed anywhere can go on. (On a processor without bfloat16 a feature
+may differ in its last bit where a pass over more than some thousand images was killed: batches are then others.)
+
+Under ``torchrun --nproc-per-node N -m cli finetune ...`` (``accelerate launch`` on several GPUs) the processes share
+the images and the batches, and the first one writes. On processors ``accelerate launch --cpu --num_processes N`` starts
+one process only, unless it is given mpirun: https://github.com/huggingface/accelerate/issues/2741. How closely the
+result is that of one process: ``zoo.train``.
 """
 
 from __future__ import annotations
@@ -15,6 +21,7 @@ from zoo import devices
 from zoo.catalog import Card, card
 from zoo.data import read, split
 from zoo.data.dataset import Dataset
+from zoo.data.soundness import without_empty_classes
 from zoo.duplicates import duplicate_groups
 from zoo.errors import DataError, RunError
 from zoo.features import embed
@@ -154,10 +161,16 @@ def _prepare(run: Run, *, device: str, offline: bool, progress: ProgressCallback
     chosen = card(run.config.model, offline=offline)
     features = embed(run.dataset(), [chosen], device=device, offline=offline, progress=progress)
     _check_usable(features.dataset)
+    left = without_empty_classes(features.dataset)
+    if left.classes != features.dataset.classes:  # the rows come from the store
+        features = embed(left, [chosen], device=device, offline=offline)
+        _check_usable(features.dataset)
     groups = duplicate_groups(features.statistics)
     settings = run.config.settings
     dataset = split(features.dataset, seed=settings.seed, val_fraction=settings.val_fraction, groups=groups)
     run.write_dataset(dataset)
+    if dataset.classes != run.classes:
+        run.write_config(replace(run.config, classes=dataset.classes))
     for line in (*_skipped_summary(dataset), *dataset.warnings):
         say(line)
     say(_counts(dataset))

@@ -102,15 +102,18 @@ class _Handler(BaseHTTPRequestHandler):
         if start:
             self.send_header("Content-Range", f"bytes {start}-{size - 1}/{size}")
         self.end_headers()
-        if body and fault == "trickle":
-            for at in range(start, size, size // 6):
-                self.wfile.write(content[at : at + size // 6])
-                self.wfile.flush()
-                self.hub.released.wait(0.4)
-        elif body:
-            self.wfile.write(content[start : size // 2] if fault in {"cut", "stall"} else content[start:])
-        if body and fault == "stall":
-            self.hub.released.wait(30)
-            self.close_connection = True
+        if body:
+            self._write(content[start : size // 2] if fault in {"cut", "stall"} else content[start:], fault)
         if fault == "cut" and body:
+            self.close_connection = True
+
+    def _write(self, content: bytes, fault: Fault | None) -> None:
+        part = max(1, len(content) // 6) if fault == "trickle" else len(content)
+        for at in range(0, len(content), part):
+            self.wfile.write(content[at : at + part])
+            self.wfile.flush()
+            if fault == "trickle":
+                self.hub.released.wait(0.4)
+        if fault == "stall":
+            self.hub.released.wait(30)
             self.close_connection = True
