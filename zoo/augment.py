@@ -21,6 +21,7 @@ from torch.utils.data import Dataset as TorchDataset
 from torchvision.transforms import v2
 
 from zoo.data.decode import decode
+from zoo.data.files import read_file
 from zoo.preprocess import Preprocess
 from zoo.settings import Augmentation
 
@@ -77,7 +78,7 @@ class KeptImages:
         """The image at ``index``."""
         pixels = self._kept.get(index)
         if pixels is None:
-            pixels = self._load(self._files[index].read_bytes())
+            pixels = self._load(read_file(self._files[index]))
             if pixels.nbytes <= self._room:
                 self._kept[index] = pixels
                 self._room -= pixels.nbytes

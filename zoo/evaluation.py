@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from zoo.data import read
+from zoo.data import read, read_unlabelled
 from zoo.data.dataset import Dataset, Skipped, Split
 from zoo.data.names import printable
 from zoo.errors import DataError
@@ -18,8 +17,6 @@ from zoo.predictions import Predictions
 from zoo.progress import ProgressCallback, silent
 from zoo.registry import nearest
 from zoo.run import Run
-
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".avif", ".jfif"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,14 +77,19 @@ def predict(
 
     Args:
         run: A finished run.
-        images: A file, a folder (searched through), a text file with one path a line, or several of these.
+        images: A picture, a folder in any layout, a list of pictures (one path a line, or a table with a column
+            ``path``), or several of these.
         device: Where to compute.
         progress: Told how far the work is.
 
     Raises:
         DataError: There is nothing there, or no image can be used.
     """
-    files = list_images([images] if isinstance(images, str | Path) else images)
+    named = [read_unlabelled(source) for source in ([images] if isinstance(images, str | Path) else images)]
+    files = [dataset.file(sample) for dataset in named for sample in dataset.samples]
+    if not files:
+        raise DataError("There is no picture to classify.", remedy="Name a picture or a folder of pictures.")
+    left_out = [replace(s, path=str(dataset.root / s.path)) for dataset in named for s in dataset.skipped]
     usable, probabilities, skipped = _predict(run, files, device=device, progress=progress)
     predictions = Predictions(
         paths=tuple(str(files[i]) for i in usable),
@@ -95,32 +97,7 @@ def predict(
         labels=np.full(len(usable), -1, dtype=np.int64),
         probabilities=probabilities,
     )
-    return Evaluation(predictions=predictions, skipped=tuple(skipped))
-
-
-def list_images(sources: Sequence[str | Path]) -> list[Path]:
-    """The image files that are meant by files, folders and lists of paths, in a stable order.
-
-    Raises:
-        DataError: One of them does not exist, or there is no image at all.
-    """
-    files: list[Path] = []
-    for source in map(Path, sources):
-        if source.is_dir():
-            found = (Path(folder) / name for folder, _, names in os.walk(source) for name in names)
-            files += sorted(f for f in found if f.suffix.lower() in _SUFFIXES)
-        elif source.suffix.lower() in {".txt", ".lst"} and source.is_file():
-            lines = source.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
-            files += [source.parent / line.strip() for line in lines if line.strip()]
-        elif source.is_file():
-            files.append(source)
-        else:
-            raise DataError(f"{source} does not exist.", remedy="Name an image, a folder, or a text file of paths.")
-    if not files:
-        raise DataError(
-            f"No image file in {', '.join(map(str, sources))}.", remedy="Name an image or a folder of images."
-        )
-    return files
+    return Evaluation(predictions=predictions, skipped=(*left_out, *skipped))
 
 
 def _predict(

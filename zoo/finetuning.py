@@ -1,6 +1,13 @@
 """From a folder of images to a run: what a person calls. The work is in ``zoo.steps``, which loads torch.
 
-``finetune`` makes the run folder and ``resume`` opens one; both then take the same steps.
+``finetune`` makes the run folder and ``resume`` opens one; both then take the same steps. Every step gives the same
+result when it is taken again, so a run that was killed anywhere can go on. (On a processor without bfloat16 a feature
+may differ in its last bit where a pass over more than some thousand images was killed: batches are then others.)
+
+Under ``torchrun --nproc-per-node N -m cli finetune ...`` (``accelerate launch`` on several GPUs) the processes share
+the images and the batches, and the first one writes. On processors ``accelerate launch --cpu --num_processes N`` starts
+one process only, unless it is given mpirun: https://github.com/huggingface/accelerate/issues/2741. How closely the
+result is that of one process: ``zoo.train``.
 """
 
 from __future__ import annotations

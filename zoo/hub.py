@@ -2,19 +2,22 @@
 
 What is cached is used as it is, without asking the hub: the same name means the same weights tomorrow, with or
 without a network. Deadlines are short until the first byte arrives: a machine without a network is told so at once.
+A download may then take as long as it likes while it moves; one that stalls is given up after some seconds.
 """
 
 from __future__ import annotations
 
 import errno
 import hashlib
+import logging
 import os
 import re
 import sys
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,12 +30,15 @@ T = TypeVar("T")
 
 #: Seconds one request may wait for an answer, and the longest that finding out about a file may take in all.
 TIMEOUT, DEADLINE = 4.0, 8.0
+#: Seconds without a byte after which a download from the hub is given up; ``$HF_HUB_DOWNLOAD_TIMEOUT`` goes before it.
+STALL = 8
 _CHUNK = 1 << 20
 
 
 def _hub() -> Any:
-    """``huggingface_hub``, told before its import to keep statistics to itself."""
+    """``huggingface_hub``, told before its import to keep statistics to itself and how long to wait for a byte."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("HF_HUB_DOWNLOAD_TIMEOUT", str(STALL))
     import huggingface_hub  # 0.4 s that bundled models need not pay
     import huggingface_hub.constants
     import huggingface_hub.errors  # what is in a submodule is not there before it is imported
@@ -71,7 +77,7 @@ def fetch(origin: str, filename: str, *, offline: bool = False) -> Path | None:
     """A file of a hub repository, from the cache or from the hub; ``None`` where the repository has no such file.
 
     Raises:
-        HubError: It is not cached and the hub cannot be reached or refuses, or there is no such repository.
+        HubError: It is not cached and the hub cannot be reached, refuses or stalls, or there is no such repository.
         WeightsError: What arrived is not what the hub promised; the next attempt starts afresh.
         StorageError: The disk is full.
     """
@@ -84,7 +90,8 @@ def fetch(origin: str, filename: str, *, offline: bool = False) -> Path | None:
     url = hub.hf_hub_url(repository, filename, revision=revision)
     try:
         promised = _within(DEADLINE, lambda: hub.get_hf_file_metadata(url, timeout=TIMEOUT), host_of(url))
-        path = Path(hub.hf_hub_download(repository, filename, revision=revision, etag_timeout=TIMEOUT))
+        with _impatient(host_of(url)):
+            path = Path(hub.hf_hub_download(repository, filename, revision=revision, etag_timeout=TIMEOUT))
     except hub.errors.EntryNotFoundError as error:
         if isinstance(error, hub.errors.LocalEntryNotFoundError):
             raise _unreachable(host_of(url), error) from error
@@ -119,6 +126,39 @@ def obstacle(url: str) -> str:
     except HubError as error:
         return error.what.rstrip(".")
     return ""
+
+
+@contextmanager
+def _impatient(host: str) -> Iterator[None]:
+    """Downloads of this thread end where they stall, and are plain HTTP.
+
+    After a time without a byte, huggingface_hub tries five more times, a minute in all, and has no setting for that. It
+    warns before each attempt, still handling the exception; the filter lets that go on instead. Connections that break
+    are taken up again as ever. Xet, the other way of transfer, has no time limit, so it is left out.
+    """
+    constants, log = _hub().constants, logging.getLogger("huggingface_hub.file_download")
+    thread, xet = threading.get_ident(), constants.HF_HUB_DISABLE_XET
+
+    def give_up(_: logging.LogRecord) -> bool:
+        error = sys.exc_info()[1]
+        if threading.get_ident() == thread and error is not None and _is_timeout(error):
+            raise HubError(
+                f"The download from {host} stalled: no byte in time.",
+                remedy="Try again in a while: nothing of it was kept.",
+            ) from error
+        return True
+
+    log.addFilter(give_up)
+    constants.HF_HUB_DISABLE_XET = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_DISABLE_XET = xet
+        log.removeFilter(give_up)
+
+
+def _is_timeout(error: BaseException) -> bool:
+    return bool({"TimeoutException", "Timeout", "TimeoutError"} & {kind.__name__ for kind in type(error).__mro__})
 
 
 def _translated(error: Exception, repository: str, host: str) -> Exception:

@@ -15,6 +15,7 @@ from torch import nn
 
 from zoo.data.dataset import Skipped
 from zoo.data.decode import UnusableImage, decode
+from zoo.data.files import read_file
 from zoo.preprocess import Preprocess
 from zoo.progress import ProgressCallback, silent
 from zoo.settings import Precision
@@ -105,11 +106,9 @@ def predict_files(
 
     def load(file: Path) -> npt.NDArray[np.uint8] | str:
         try:
-            return pixels_of(file.read_bytes(), preprocess)
+            return pixels_of(read_file(file), preprocess)
         except UnusableImage as error:
             return error.reason
-        except OSError as error:
-            return error.strerror or "cannot be read"
 
     with ThreadPoolExecutor() as pool:
         for start in range(0, len(files), _BATCH):

@@ -16,6 +16,7 @@ from PIL import Image
 from zoo import plots
 from zoo.data.dataset import Dataset
 from zoo.data.decode import UnusableImage, decode
+from zoo.data.files import read_file
 from zoo.data.names import printable
 from zoo.files import replacing, write_text
 from zoo.job import Row, read_rows
@@ -135,8 +136,8 @@ class _Gallery:
 def thumbnail(file: Path, side: int) -> str | None:
     """A small JPEG of an image as a data URI; ``None`` where the file is gone or no picture."""
     try:
-        image = decode(file.read_bytes(), short_side=side)
-    except (OSError, UnusableImage):
+        image = decode(read_file(file), short_side=side)
+    except UnusableImage:
         return None
     image.thumbnail((side, side), Image.Resampling.BICUBIC)
     buffer = io.BytesIO()

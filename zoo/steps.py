@@ -16,6 +16,7 @@ from zoo import devices
 from zoo.catalog import Card, card
 from zoo.data import split
 from zoo.data.dataset import Dataset
+from zoo.data.soundness import without_empty_classes
 from zoo.duplicates import duplicate_groups
 from zoo.errors import DataError, StorageError
 from zoo.features import embed
@@ -85,10 +86,16 @@ def _prepare(run: Run, *, device: str, offline: bool, progress: ProgressCallback
     chosen = card(run.config.model, offline=offline)
     features = embed(run.dataset(), [chosen], device=device, offline=offline, progress=progress)
     _check_usable(features.dataset)
+    left = without_empty_classes(features.dataset)
+    if left.classes != features.dataset.classes:  # the rows come from the store
+        features = embed(left, [chosen], device=device, offline=offline)
+        _check_usable(features.dataset)
     groups = duplicate_groups(features.statistics)
     settings = run.config.settings
     dataset = split(features.dataset, seed=settings.seed, val_fraction=settings.val_fraction, groups=groups)
     run.write_dataset(dataset)
+    if dataset.classes != run.classes:
+        run.write_config(replace(run.config, classes=dataset.classes))
     for line in (*_skipped_summary(dataset), *dataset.warnings):
         say(line)
     say(_counts(dataset))

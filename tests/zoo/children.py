@@ -47,6 +47,20 @@ def advance(folder: Path, data: Path, cache: Path, deadly: int | None = None, **
             zoo.finetune(data=data, out=folder, offline=True, **choices)
 
 
+def take_part(rank: int, count: int, port: int, folder: Path, data: Path, cache: Path, **choices: Any) -> None:
+    """One of several processes of a fine-tuning, told so as torchrun does; goes on where there is a run."""
+    import zoo
+
+    os.environ |= {
+        "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port), "ZOO_CACHE": str(cache),
+    }  # fmt: skip
+    if (folder / "config.yaml").exists():
+        zoo.resume(folder, offline=True, **choices)
+    else:
+        zoo.finetune(data=data, out=folder, offline=True, **choices)
+
+
 def race(folder: Path, data: Path, out: str | None, gate: Barrier, names: SimpleQueue[str]) -> None:
     """Makes a run folder at the moment that the others do, and tells its name; ``refused`` where that was an error."""
     from zoo.catalog import card

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
-Fault = Literal["truncated", "cut", "corrupt", "slow"]
+Fault = Literal["truncated", "cut", "corrupt", "slow", "stall", "trickle"]
 
 
 @dataclass
@@ -20,7 +20,8 @@ class HubServer:
     Attributes:
         files: By ``owner/name/filename``; plain addresses by their path.
         refusals: HTTP status and error code of repositories that answer with an error.
-        faults: What happens to a file on its way; each is used once and then forgotten, except ``slow``.
+        faults: What happens to a file on its way; each is used once and then forgotten, except ``slow``,
+            ``stall`` (half of the content and then nothing) and ``trickle`` (small parts with pauses).
         requests: Method and path of every request.
     """
 
@@ -85,7 +86,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         size = len(content)
-        if body and fault:
+        if body and fault and fault not in {"stall", "trickle"}:
             del self.hub.faults[key]
             if fault == "corrupt":
                 content = bytes(byte ^ 255 for byte in content[:64]) + content[64:]
@@ -102,6 +103,17 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {start}-{size - 1}/{size}")
         self.end_headers()
         if body:
-            self.wfile.write(content[start : size // 2] if fault == "cut" else content[start:])
+            self._write(content[start : size // 2] if fault in {"cut", "stall"} else content[start:], fault)
         if fault == "cut" and body:
+            self.close_connection = True
+
+    def _write(self, content: bytes, fault: Fault | None) -> None:
+        part = max(1, len(content) // 6) if fault == "trickle" else len(content)
+        for at in range(0, len(content), part):
+            self.wfile.write(content[at : at + part])
+            self.wfile.flush()
+            if fault == "trickle":
+                self.hub.released.wait(0.4)
+        if fault == "stall":
+            self.hub.released.wait(30)
             self.close_connection = True

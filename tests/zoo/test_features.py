@@ -315,7 +315,7 @@ print(found.computed)
 
 
 @pytest.mark.slow
-def test_two_processes_share_the_images_and_both_return_what_one_would(images, tmp_path):
+def test_two_processes_share_the_images_and_both_return_what_one_would(images, tmp_path, monkeypatch):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -332,6 +332,10 @@ def test_two_processes_share_the_images_and_both_return_what_one_would(images, t
     assert one.computed == 0
     for rank in range(2):
         np.testing.assert_array_equal(np.load(tmp_path / f"rank{rank}.npy"), one.matrix("lenet5"))
+    monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "of one process"))
+    alone = embed(dataset(images), [LENET])
+    assert alone.computed == 12
+    np.testing.assert_allclose(alone.matrix("lenet5"), one.matrix("lenet5"), rtol=2e-3)  # the last bit may differ
 
 
 KILLED = """

@@ -2,15 +2,17 @@
 
 import importlib
 import os
+import shutil
 import signal
 
 import numpy as np
 import pytest
 
 import zoo
-from tests.zoo.tiny import two_colours
+from tests.zoo.tiny import saved, tiny_model, two_colours
 from zoo.errors import DataError, OptionError, RunError
-from zoo.evaluation import evaluate
+from zoo.evaluation import evaluate, predict
+from zoo.report import write_report
 
 
 @pytest.fixture
@@ -41,6 +43,77 @@ def test_a_truncated_picture_is_skipped_with_its_reason_and_left_alone(images, t
     run = zoo.finetune("efficientnet_lite0", images, out=tmp_path / "run", offline=True)
     assert [s.path for s in run.dataset().skipped] == ["red/cut.png"]
     assert (images / "red" / "cut.png").read_bytes() == whole[: len(whole) // 2]
+
+
+@pytest.mark.parametrize("recipe", ["probe", "finetune"])
+def test_a_class_whose_pictures_are_all_unusable_is_left_out(recipe, images, tmp_path):
+    (images / "all broken").mkdir()
+    for i in range(5):
+        (images / "all broken" / f"{i}.png").write_bytes(b"no picture")
+    said = []
+    run = zoo.finetune("lenet", images, out=tmp_path / "run", offline=True, recipe=recipe, epochs=1, say=said.append)
+    assert run.classes == run.dataset().classes == run.predictions("val").classes
+    assert "all broken" not in run.classes
+    assert any("No picture of 'all broken' can be used" in line for line in said)
+    assert zoo.Run.open(run.path).classes == run.classes
+    assert len(run.predict(images / "red").classes) == 2
+
+
+def test_a_class_without_a_usable_training_picture_is_left_out(images, tmp_path):
+    for split, count in (("train", 15), ("val", 5)):
+        for name in ("red", "green"):
+            (tmp_path / "split" / split / name).mkdir(parents=True)
+            for i, path in enumerate(sorted((images / "red").iterdir())[:count]):
+                (tmp_path / "split" / split / name / path.name).write_bytes(path.read_bytes() + bytes([i]))
+        (tmp_path / "split" / split / "gone").mkdir()
+        for i, path in enumerate(min(images.iterdir()).iterdir()):
+            data = b"no picture" if split == "train" else path.read_bytes()
+            (tmp_path / "split" / split / "gone" / f"{i}.png").write_bytes(data)
+    run = zoo.finetune("efficientnet_lite0", tmp_path / "split", out=tmp_path / "run", offline=True)
+    assert run.classes == ("green", "red")
+    assert {path.split("/")[1] for path in run.predictions("val").paths} == {"green", "red"}
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes in the file system are POSIX")
+def test_a_picture_that_became_a_pipe_hangs_nothing(images, tmp_path):
+    run = zoo.finetune("lenet", images, out=tmp_path / "run", offline=True, epochs=1)
+    for path in (images / "red").iterdir():
+        path.unlink()
+        os.mkfifo(path)
+    found = predict(run, [images])
+    assert len(found.predictions.paths) == 20
+    assert {s.reason for s in found.skipped} == {"a pipe, not a file"}
+    write_report(run)
+    with pytest.raises(DataError):
+        zoo.resume(run.path, offline=True, epochs=2)
+
+
+def test_what_is_to_be_classified_may_be_a_picture_a_folder_or_a_list(images, tmp_path):
+    run = zoo.finetune("efficientnet_lite0", images, out=tmp_path / "run", offline=True)
+    (images / "list.txt").write_text("red/00.png\ngone.png\n")
+    found = predict(run, [images / "red" / "01.png", images / "list.txt", images / "red"])
+    assert found.predictions.paths[:2] == (str(images / "red" / "01.png"), str(images / "red" / "00.png"))
+    assert len(found.predictions.paths) == 22
+    assert {s.path: s.reason for s in found.skipped} == {str(images / "gone.png"): "there is no such file"}
+    with pytest.raises(DataError, match="no folder or file"):
+        run.predict(images / "nothing")
+    with pytest.raises(DataError, match="no picture to classify"):
+        run.predict([])
+
+
+def test_a_run_is_rebuilt_from_its_folder_alone(images, tmp_path, monkeypatch, no_network):
+    """The local weights that it started from are gone, and so is every cache."""
+    source = tmp_path / "pretrained"
+    source.mkdir()
+    for name, content in saved(tiny_model()).items():
+        (source / name).write_bytes(content)
+    run = zoo.finetune(str(source), images, out=tmp_path / "run", offline=True)
+    expected = run.predict(images).probabilities
+    shutil.rmtree(source)
+    monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "empty"))
+    moved = run.path.rename(tmp_path / "moved")
+    assert (zoo.Run.open(moved).predict(images).probabilities == expected).all()
+    assert zoo.Run.open(moved).config.architecture == "test_resnet"
 
 
 def test_predicting_with_the_run_agrees_with_its_stored_predictions(images, tmp_path):

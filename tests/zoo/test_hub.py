@@ -111,6 +111,30 @@ def test_a_hub_that_never_answers_is_given_up_in_time(tiny: HubServer, monkeypat
     assert time.monotonic() - started < 3
 
 
+def test_a_download_that_stalls_is_given_up_and_the_next_attempt_recovers(
+    tiny: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert hub.STALL < 10
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DOWNLOAD_TIMEOUT", 1)
+    found = card(NAME)
+    tiny.faults[f"{REPOSITORY}/model.safetensors"] = "stall"
+    started = time.monotonic()
+    with pytest.raises(HubError, match=r"stalled.*Try again"):
+        load(found)
+    assert time.monotonic() - started < 3
+    tiny.faults.clear()
+    torch.testing.assert_close(load(found)(images()), tiny_model()(images()))
+
+
+def test_a_download_that_is_slow_but_moves_goes_on(tiny: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DOWNLOAD_TIMEOUT", 1)
+    found = card(NAME)
+    tiny.faults[f"{REPOSITORY}/model.safetensors"] = "trickle"
+    started = time.monotonic()
+    torch.testing.assert_close(load(found)(images()), tiny_model()(images()))
+    assert time.monotonic() - started > 2
+
+
 def test_a_name_server_that_never_answers_is_given_up_in_time(caches: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def hang(*_: object, **__: object) -> None:
         time.sleep(2)

@@ -32,6 +32,19 @@ def sound(dataset: Dataset, *, minimum_classes: int) -> Dataset:
     return replace(dataset, warnings=(*dataset.warnings, *warnings))
 
 
+def without_empty_classes(dataset: Dataset) -> Dataset:
+    """The data set without classes of which no picture, or none for training, has turned out to be usable.
+
+    For after the pictures were looked at; ``sound`` knows only of their names.
+    """
+    present = sorted({s.label for s in dataset.samples})
+    if len(present) < len(dataset.classes):
+        gone = [name for label, name in enumerate(dataset.classes) if label not in set(present)]
+        warning = f"No picture of {_some(gone)} can be used: left out as a class. Check its files."
+        dataset = replace(_renumbered(dataset, present), warnings=(*dataset.warnings, warning))
+    return _without_untrained(dataset)
+
+
 def _require_classes(dataset: Dataset, minimum_classes: int) -> None:
     present = {s.label for s in dataset.samples}
     if len(present) >= minimum_classes:

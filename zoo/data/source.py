@@ -60,7 +60,7 @@ def read_unlabelled(source: str | Path) -> Dataset:
     head = _head(path)
     if sniff(head) or kind_of(path.name) is Kind.IMAGE:
         sample = Sample(path=path.name, label=-1)
-        return Dataset(root=path.resolve().parent, samples=(sample,), classes=(), name=_name(path))
+        return Dataset(root=path.parent, samples=(sample,), classes=(), name=_name(path))
     if path.suffix.lower() in _TABLES or head.startswith(b"PAR1"):
         from zoo.data.manifest import read_list
 

@@ -22,6 +22,7 @@ from zoo.augment import KeptImages, TrainingImages, augmentation
 from zoo.checkpoints import Checkpoints, EpochRow
 from zoo.classifier import embed, set_head
 from zoo.data.dataset import Split
+from zoo.data.files import read_file
 from zoo.devices import accelerator as make_accelerator
 from zoo.devices import agreed, best_precision, torch_device
 from zoo.errors import DataError
@@ -151,7 +152,7 @@ def _flips_are_harmless(job: Job, module: nn.Module, head: Head) -> bool:
     mirrored = []
     with torch.inference_mode():
         for index in indices:
-            pixels = pixels_of(job.dataset.file(job.dataset.samples[index]).read_bytes(), job.card.preprocess)
+            pixels = pixels_of(read_file(job.dataset.file(job.dataset.samples[index])), job.card.preprocess)
             inputs = job.card.preprocess.normalise(torch.from_numpy(pixels[:, ::-1].copy())[None])
             mirrored.append(embed(module, inputs)[0])
     right = head.probabilities(torch.stack(mirrored).numpy()).argmax(axis=1) == labels
