@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from diagnose import experiments
-from diagnose.check import ALGORITHM_CHECKS, DATA_CHECKS, Check
+from diagnose import escalation, experiments
+from diagnose.ceiling import estimated_ceiling
+from diagnose.check import ALGORITHM_CHECKS, DATA_CHECKS
 from diagnose.comparison import proportion
 from diagnose.context import Context
-from diagnose.findings import CheckFailure, Control, Estimate, Finding, NotTested, Verdict
+from diagnose.examination import FEWEST
+from diagnose.findings import Ceiling, CheckFailure, Control, Estimate, Finding, NotTested, Verdict
 from diagnose.predictions import read_predictions
 from diagnose.rescoring import prediction_findings, rescore
 from diagnose.rungs import algorithm_rung
@@ -24,8 +27,11 @@ from zoo.catalog import Card, card
 from zoo.data import Dataset, read
 from zoo.errors import OptionError, ZooError
 from zoo.features import embed
+from zoo.neighbours import IntArray
 from zoo.progress import ProgressCallback, silent
 from zoo.weights import fingerprint
+
+T = TypeVar("T")
 
 _COSTS = ("instant", "forward", "train")
 _FEWEST = 10  # pictures under which nothing can be told
@@ -55,13 +61,16 @@ class Options:
         budget: Seconds that the experiments and checks may take; no limit where ``None``.
         checks: Names of the data checks to run; all where ``None``.
         algorithm: The person's Python file, to be examined too. Their code runs, in a process of its own, on copies.
-        escalate: A stronger reference, tried where the probe misses the target.
+        full: Whether a stronger reference is fine-tuned where the probe is not good enough, whatever it takes; a budget
+            of three minutes or more implies it.
+        escalate: What trains the stronger reference; fine-tuning of the best backbone unless given.
     """
 
     budget: float | None = None
     checks: Sequence[str] | None = None
     algorithm: Path | None = None
-    escalate: experiments.Escalate | None = field(default=None, repr=False)
+    full: bool = False
+    escalate: escalation.Escalate | None = field(default=None, repr=False)
 
 
 def diagnose(  # noqa: PLR0913 - each is a thing that a person may hand over
@@ -72,6 +81,7 @@ def diagnose(  # noqa: PLR0913 - each is a thing that a person may hand over
     got: float | None = None,
     algorithm: str | Path | None = None,
     budget: float | None = None,
+    full: bool = False,
     seed: int = 0,
     device: str = "auto",
     offline: bool = False,
@@ -86,6 +96,7 @@ def diagnose(  # noqa: PLR0913 - each is a thing that a person may hand over
         got: The accuracy that you get, a fraction.
         algorithm: Your Python file (``zoo diagnose --init FILE`` writes one to fill in). It is run.
         budget: Seconds that experiments and checks may take beyond the pass over the pictures.
+        full: Fine-tune a stronger reference where the probe is not good enough; a budget of three minutes implies it.
         seed: Seed of everything random.
         device: auto, cpu, cuda, ...
         offline: Make no network call.
@@ -99,7 +110,7 @@ def diagnose(  # noqa: PLR0913 - each is a thing that a person may hand over
         predictions=predictions,
         target=target,
         got=got,
-        options=Options(budget=budget, algorithm=None if algorithm is None else Path(algorithm)),
+        options=Options(budget=budget, full=full, algorithm=None if algorithm is None else Path(algorithm)),
         seed=seed,
         device=device,
         offline=offline,
@@ -148,6 +159,9 @@ def diagnose_fully(  # noqa: PLR0913 - the ladder has that many rungs
         return embed(digits, cards[:1], device=device, offline=offline).matrix(cards[0].name)
 
     control = _positive_control(embed_digits, cards[0])
+    if options.escalate is None:
+        fine_tuned = partial(escalation.fine_tuned, device=device, offline=offline)
+        options = replace(options, escalate=fine_tuned if _worth_training(options) else None)
     return examine(context, positive_control=control, options=options, started=start)
 
 
@@ -176,19 +190,27 @@ def examine(
     runner = _Runner(context, options)
     measured = runner.controls()
     findings = runner.findings()
-    yours, gap = _yours(context, measured[0].accuracy)
+    probe = measured[0]
+    yours, gap = _yours(context, probe.accuracy)
+    stronger = runner.stronger(probe.accuracy, yours, gap)
+    best = probe if stronger is None or not escalation.better(context, stronger) else stronger.control
+    known_good = None if stronger is None or best is probe else stronger.predicted
+    if known_good is not None:
+        yours, gap = _yours(context, best.accuracy, known_good)
     if context.predictions is not None:
-        findings = (*findings, *prediction_findings(context, context.predictions))
-    best = _escalated(context, options, measured[0], runner)
+        findings = (*findings, *prediction_findings(context, context.predictions, known_good))
+    limits = runner.limits(best.accuracy)
     results = Results(
         positive_control=None if positive_control is None else positive_control.accuracy,
         positive_line=experiments.POSITIVE_LINE,
         reference=best.accuracy,
+        ceiling=None if limits is None else limits.given,
+        limits=limits,
         yours=yours,
         gap=gap,
         paired=context.predictions is not None,
         target=context.target,
-        controls=(*controls, *measured, *(() if best is measured[0] else (best,))),
+        controls=(*controls, *measured, *(() if stronger is None else (stronger.control,))),
         findings=findings,
         failures=tuple(runner.failures),
         not_tested=(*runner.skipped, *_missing_rungs(context)),
@@ -259,27 +281,49 @@ class _Runner:
         for number, check in enumerate(checks):
             self.context.progress("checks", number, len(checks))
             if self.left > 0:
-                found += self._one(check)
+                found += self._isolated(check.name, partial(check.run, self.context)) or []
             else:
                 self.skipped += [NotTested(name=cause, needs="a larger --budget") for cause in check.causes]
         self.context.progress("checks", len(checks), len(checks))
         return tuple(found)
 
-    def _one(self, check: Check[Any]) -> list[Finding]:
+    def stronger(self, probe: Estimate, yours: Estimate | None, gap: Estimate | None) -> escalation.Stronger | None:
+        """A stronger reference where the probe is too weak to judge by, one is to be had and the budget allows."""
+        if not escalation.wanted(self.context.target, probe, yours, gap):
+            return None
+        if self.options.escalate is None or self.left <= 0:
+            needs = f"fine-tuning a stronger model: --full, about {round(escalation.UNBOUNDED / 60)} minutes"
+            self.skipped.append(NotTested(name="reference", needs=needs))
+            return None
+        seconds = escalation.seconds_for(self.left)
+        return self._isolated("reference", partial(self.options.escalate, self.context, seconds))
+
+    def limits(self, reached: Estimate) -> Ceiling | None:
+        """The ceiling, where there are images enough to say anything of labels and the budget allows."""
+        context = self.context
+        if len(context.dataset) < FEWEST or self.left <= 0:
+            needs = "a larger --budget" if self.left <= 0 else f"at least {FEWEST} images"
+            self.skipped.append(NotTested(name="ceiling", needs=needs))
+            return None
+        return self._isolated("ceiling", lambda: estimated_ceiling(context, reached))
+
+    def _isolated(self, name: str, compute: Callable[[], T]) -> T | None:
         start = time.perf_counter()
         try:
-            return check.run(self.context)
+            return compute()
         except Exception as error:  # noqa: BLE001 - the one place that isolates a check: a crash stops no other
-            self.failures.append(CheckFailure(check=check.name, error=f"{type(error).__name__}: {error}"))
-            return []
+            self.failures.append(CheckFailure(check=name, error=f"{type(error).__name__}: {error}"))
+            return None
         finally:
-            self.seconds.append((check.name, time.perf_counter() - start))
+            self.seconds.append((name, time.perf_counter() - start))
 
 
-def _yours(context: Context, reference: Estimate) -> tuple[Estimate | None, Estimate | None]:
+def _yours(
+    context: Context, reference: Estimate, known_good: IntArray | None = None
+) -> tuple[Estimate | None, Estimate | None]:
     """Their accuracy, and the reference's minus theirs: from predictions where there are some, else as stated."""
     if context.predictions is not None:
-        return rescore(context, context.predictions)
+        return rescore(context, context.predictions, known_good)
     if context.got is None:
         return None, None
     n = len(context.held_out)
@@ -287,16 +331,9 @@ def _yours(context: Context, reference: Estimate) -> tuple[Estimate | None, Esti
     return yours, reference - yours
 
 
-def _escalated(context: Context, options: Options, probe: Control, runner: _Runner) -> Control:
-    """A stronger reference where the probe misses the target, one is at hand and the budget allows; else the probe."""
-    missed = context.target is not None and probe.accuracy.interval[0] < context.target
-    if not missed:
-        return probe
-    if options.escalate is None or runner.left <= 0:
-        runner.skipped.append(NotTested(name="reference", needs="fine-tuning a stronger model (zoo finetune DATA)"))
-        return probe
-    stronger = options.escalate(context, runner.left)
-    return stronger if stronger is not None and stronger.accuracy.value > probe.accuracy.value else probe
+def _worth_training(options: Options) -> bool:
+    """Whether there is time to fine-tune: it was asked for, or the budget has room for it."""
+    return options.full or (options.budget is not None and options.budget >= escalation.SENSIBLE)
 
 
 def _missing_rungs(context: Context) -> tuple[NotTested, ...]:

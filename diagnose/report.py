@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from textwrap import wrap
 from typing import Any
 
-from diagnose.findings import Conclusion, Estimate, Evidence, Finding, Kind, Verdict
+from diagnose.ceiling import ENOUGH
+from diagnose.findings import Ceiling, Conclusion, Estimate, Evidence, Finding, Kind, Verdict
 from diagnose.verdict import shares
 from zoo.data.names import printable
 
@@ -64,6 +65,7 @@ def as_json(verdict: Verdict) -> dict[str, Any]:
             "data": _estimate(data_share),
             "algorithm": _estimate(algorithm_share),
         },
+        "ceiling": None if verdict.limits is None else _ceiling(verdict.limits, verdict.target),
         "causes": [_finding(finding) for finding in verdict.causes],
         "remarks": [_finding(finding) for finding in verdict.remarks],
         "passed": list(verdict.passed),
@@ -114,8 +116,11 @@ def _points(verdict: Verdict) -> Iterator[str]:
     data_share, algorithm_share = shares(verdict)
     if verdict.target is not None:
         yield f"asked for       {percent(verdict.target)}"
-    if verdict.ceiling is not None:
-        yield f"known-good      {interval(verdict.ceiling)}"
+    reference = next((c.accuracy for c in verdict.controls if c.name == "reference"), verdict.ceiling)
+    if reference is not None:
+        yield f"known-good      {interval(reference)}"
+    if verdict.limits is not None:
+        yield f"at best         {at_best(verdict.limits)}"
     if verdict.yours is not None:
         yield f"yours           {interval(verdict.yours)}"
     if data_share is not None and data_share.value > 0:
@@ -123,6 +128,32 @@ def _points(verdict: Verdict) -> Iterator[str]:
     if algorithm_share is not None and algorithm_share.value > 0:
         yield f"by algorithm    {points(algorithm_share)}"
     yield f"certainty       {verdict.strength}"
+
+
+def at_best(limits: Ceiling) -> str:
+    """What the labels leave room for, and how far that may be believed."""
+    ends = f"{percent(limits.given.interval[1])} on these labels, {percent(limits.corrected.interval[1])} on right ones"
+    if limits.enough:
+        return f"{ends}; right to within {100 * limits.self_test.stray:.1f} points on labels drawn anew"
+    return f"{ends}; a guess: the smallest class has {limits.smallest_class} images, it takes {ENOUGH}"
+
+
+def _ceiling(limits: Ceiling, target: float | None) -> dict[str, Any]:
+    """Both ceilings, whether they prove the target out of reach, and the test of their ends on this very data."""
+    test = limits.self_test
+    return {
+        "given": _estimate(limits.given),
+        "corrected": _estimate(limits.corrected),
+        "forbids_target": None if target is None else limits.forbids(target),
+        "enough_images": limits.enough,
+        "smallest_class": limits.smallest_class,
+        "self_test": {
+            "relabelled": list(test.shares),
+            "expected": dict(zip(("low", "high"), ([_number(v) for v in end] for end in test.expected), strict=True)),
+            "found": dict(zip(("low", "high"), ([_number(v) for v in end] for end in test.found), strict=True)),
+            "stray": _number(test.stray),
+        },
+    }
 
 
 def _cause(number: int, finding: Finding) -> Iterator[str]:

@@ -34,7 +34,7 @@ Say = Callable[[str], None]
 
 def finetune(
     model: str,
-    data: str | Path,
+    data: str | Path | Dataset,
     *,
     out: str | Path | None = None,
     device: str = "auto",
@@ -47,7 +47,7 @@ def finetune(
 
     Args:
         model: A name of the catalog, an alias (``resnet``), ``hf-hub:owner/name`` or a local file.
-        data: An image folder, a manifest, a zip, or ``hf:name``.
+        data: An image folder, a manifest, a zip, ``hf:name``, or what ``zoo.data.read`` made of one.
         out: Folder of the run; by default the next number under ``runs/``.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         offline: Make no network call.
@@ -67,10 +67,11 @@ def finetune(
     chosen = card(model, offline=offline)
     if chosen.name != model:
         say(f"{model} -> {chosen.name}")
-    dataset = read(data, offline=offline)
+    dataset = data if isinstance(data, Dataset) else read(data, offline=offline)
+    source = dataset.root if isinstance(data, Dataset) else data
     config = RunConfig(
         model=chosen.name,
-        data=str(Path(data).resolve()) if Path(data).exists() else str(data),
+        data=str(Path(source).resolve()) if Path(source).exists() else str(source),
         settings=replace(settings, recipe=settings.recipe or _default_recipe(settings, chosen, device)),
         classes=dataset.classes,
         preprocess=chosen.preprocess,
