@@ -212,13 +212,14 @@ def _held_out(problem: Problem, point: Point, folds: IntArray) -> Float32Array:
     own = torch.from_numpy(np.searchsorted(np.unique(folds), folds)).to(problem.device)
     out = np.empty((len(folds), problem.num_classes), dtype=np.float32)
     for rows, scores in problem.scores(point):
-        out[rows] = scores[torch.arange(len(scores), device=scores.device), own[rows]].cpu().numpy()
+        number = torch.arange(scores.shape[2], device=scores.device)
+        out[rows] = scores[own[rows], :, number].cpu().numpy()
     return out
 
 
 def _head(problem: Problem, point: Point) -> Head:
     weight, bias = problem.affine(point)
-    return Head(weight=weight[0].T.contiguous().cpu().numpy(), bias=bias[0].cpu().numpy())
+    return Head(weight=weight[0].cpu().numpy(), bias=bias[0].cpu().numpy())
 
 
 def _result(
