@@ -16,9 +16,10 @@ from diagnose.check import ALGORITHM_CHECKS, DATA_CHECKS, Check
 from diagnose.comparison import proportion
 from diagnose.context import Context
 from diagnose.findings import CheckFailure, Control, Estimate, Finding, NotTested, Verdict
+from diagnose.ladder.climb import climb
 from diagnose.predictions import read_predictions
 from diagnose.rescoring import prediction_findings, rescore
-from diagnose.rungs import algorithm_rung
+from diagnose.submission import Submission
 from diagnose.verdict import Results, adjudicate
 from zoo.catalog import Card, card
 from zoo.data import Dataset, read
@@ -54,13 +55,15 @@ class Options:
     Attributes:
         budget: Seconds that the experiments and checks may take; no limit where ``None``.
         checks: Names of the data checks to run; all where ``None``.
-        algorithm: The person's Python file, to be examined too. Their code runs, in a process of its own, on copies.
+        submission: What else the person handed over: log, checkpoint, command, algorithm.
+        confirm: Whether the edit that mends their algorithm is tried.
         escalate: A stronger reference, tried where the probe misses the target.
     """
 
     budget: float | None = None
     checks: Sequence[str] | None = None
-    algorithm: Path | None = None
+    submission: Submission = Submission()
+    confirm: bool = False
     escalate: experiments.Escalate | None = field(default=None, repr=False)
 
 
@@ -70,7 +73,7 @@ def diagnose(  # noqa: PLR0913 - each is a thing that a person may hand over
     predictions: str | Path | None = None,
     target: float | None = None,
     got: float | None = None,
-    algorithm: str | Path | None = None,
+    submission: Submission = Submission(),
     budget: float | None = None,
     seed: int = 0,
     device: str = "auto",
@@ -84,7 +87,8 @@ def diagnose(  # noqa: PLR0913 - each is a thing that a person may hand over
         predictions: CSV of what your own model says: ``path,label,predicted[,prob:CLASS...]``.
         target: The accuracy that you need, a fraction.
         got: The accuracy that you get, a fraction.
-        algorithm: Your Python file (``zoo diagnose --init FILE`` writes one to fill in). It is run.
+        submission: What else you hand over; an algorithm file (``zoo diagnose --init FILE`` writes one) or a command is
+            run.
         budget: Seconds that experiments and checks may take beyond the pass over the pictures.
         seed: Seed of everything random.
         device: auto, cpu, cuda, ...
@@ -99,7 +103,7 @@ def diagnose(  # noqa: PLR0913 - each is a thing that a person may hand over
         predictions=predictions,
         target=target,
         got=got,
-        options=Options(budget=budget, algorithm=None if algorithm is None else Path(algorithm)),
+        options=Options(budget=budget, submission=submission),
         seed=seed,
         device=device,
         offline=offline,
@@ -123,8 +127,6 @@ def diagnose_fully(  # noqa: PLR0913 - the ladder has that many rungs
     start = time.perf_counter()
     _check_fraction("target", target)
     _check_fraction("got", got)
-    if options.algorithm is not None and not options.algorithm.is_file():
-        raise OptionError(f"There is no file {options.algorithm}.", remedy="Write one: zoo diagnose --init train.py")
     dataset = read(data, offline=offline, minimum_classes=1)
     dataset = dataset.select(np.flatnonzero(dataset.labels >= 0))
     if predictions is not None:
@@ -194,9 +196,9 @@ def examine(
         not_tested=(*runner.skipped, *_missing_rungs(context)),
         seconds=time.perf_counter() - start,
     )
-    if options.algorithm is not None:
-        rung = algorithm_rung(context, options.algorithm, budget=None if options.budget is None else runner.left)
-        results = replace(rung.added_to(results), seconds=time.perf_counter() - start)
+    left = None if options.budget is None else runner.left
+    results = climb(options.submission, context, results, budget=left, confirm=options.confirm)
+    results = replace(results, seconds=time.perf_counter() - start)
     return Diagnosis(verdict=adjudicate(results), context=context, seconds_by_check=tuple(runner.seconds))
 
 

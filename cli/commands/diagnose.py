@@ -53,6 +53,7 @@ def command(
     from diagnose.diagnosis import Options, diagnose_fully
     from diagnose.report import as_json, exit_status, text
     from diagnose.review import read_answers, with_answers
+    from diagnose.submission import Submission
     from zoo.errors import OptionError
 
     given = {} if answers is None else read_answers(answers)
@@ -62,7 +63,9 @@ def command(
         return
     if data is None:
         raise OptionError("DATA is missing.", remedy="For example: zoo diagnose my_data/")
-    options = Options(budget=None if budget is None else seconds(budget), algorithm=algorithm)
+    options = Options(
+        budget=None if budget is None else seconds(budget), submission=Submission(algorithm=algorithm)
+    )
     with progress(quiet=json_) as tell:
         diagnosis = diagnose_fully(
             data,
