@@ -19,7 +19,7 @@ from diagnose.findings import CheckFailure, Control, Estimate, Finding, NotTeste
 from diagnose.ladder.climb import climb
 from diagnose.predictions import read_predictions
 from diagnose.rescoring import prediction_findings, rescore
-from diagnose.submission import Submission
+from diagnose.submission import DATA_ALONE, Submission
 from diagnose.verdict import Results, adjudicate
 from zoo.catalog import Card, card
 from zoo.data import Dataset, read
@@ -62,7 +62,7 @@ class Options:
 
     budget: float | None = None
     checks: Sequence[str] | None = None
-    submission: Submission = Submission()
+    submission: Submission = DATA_ALONE
     confirm: bool = False
     escalate: experiments.Escalate | None = field(default=None, repr=False)
 
@@ -73,7 +73,7 @@ def diagnose(  # noqa: PLR0913 - each is a thing that a person may hand over
     predictions: str | Path | None = None,
     target: float | None = None,
     got: float | None = None,
-    submission: Submission = Submission(),
+    submission: Submission = DATA_ALONE,
     budget: float | None = None,
     seed: int = 0,
     device: str = "auto",

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from textwrap import wrap
 from typing import Any
 
-from diagnose.findings import Conclusion, Estimate, Evidence, Finding, Kind, Verdict
+from diagnose.findings import Conclusion, Estimate, Evidence, Finding, Kind, Matrix, Verdict
 from diagnose.verdict import shares
 from zoo.data.names import printable
 
@@ -33,6 +33,7 @@ def text(verdict: Verdict) -> str:
     """What the terminal shows: the verdict, the points, at most five causes, remarks, and what was not tested."""
     lines = [verdict.summary, ""]
     lines += [f"  {line}" for line in _points(verdict)]
+    lines += [f"  {line}" for line in _matrix(verdict.matrix)]
     for number, finding in enumerate(verdict.causes[:_SHOWN_CAUSES], start=1):
         lines += ["", *_cause(number, finding)]
     if len(verdict.causes) > _SHOWN_CAUSES:
@@ -63,6 +64,12 @@ def as_json(verdict: Verdict) -> dict[str, Any]:
             "yours": _estimate(verdict.yours),
             "data": _estimate(data_share),
             "algorithm": _estimate(algorithm_share),
+        },
+        "matrix": {
+            "A": _estimate(verdict.matrix.positive_control),
+            "B": _estimate(verdict.matrix.reference),
+            "C": _estimate(verdict.matrix.own_code),
+            "D": _estimate(verdict.matrix.yours),
         },
         "causes": [_finding(finding) for finding in verdict.causes],
         "remarks": [_finding(finding) for finding in verdict.remarks],
@@ -123,6 +130,20 @@ def _points(verdict: Verdict) -> Iterator[str]:
     if algorithm_share is not None and algorithm_share.value > 0:
         yield f"by algorithm    {points(algorithm_share)}"
     yield f"certainty       {verdict.strength}"
+
+
+def _matrix(matrix: Matrix) -> Iterator[str]:
+    """The four cells, once the person's own column has something in it that the points do not show."""
+    if matrix.own_code is None:
+        return
+    yield ""
+    yield f"{'':16}{'known-good algorithm':24}your algorithm"
+    for data, good, own in (
+        ("known-good data", matrix.positive_control, matrix.own_code),
+        ("your data", matrix.reference, matrix.yours),
+    ):
+        cells = ["not measured" if cell is None else interval(cell) for cell in (good, own)]
+        yield f"{data:16}{cells[0]:24}{cells[1]}"
 
 
 def _cause(number: int, finding: Finding) -> Iterator[str]:

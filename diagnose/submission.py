@@ -55,3 +55,7 @@ class Submission:
                 f"--command must name {{data}} and {{out}}. Got {self.command!r} instead.",
                 remedy='For example: --command "python train.py --data {data} --out {out}"',
             )
+
+
+#: The data alone.
+DATA_ALONE = Submission()

@@ -63,9 +63,7 @@ def command(
         return
     if data is None:
         raise OptionError("DATA is missing.", remedy="For example: zoo diagnose my_data/")
-    options = Options(
-        budget=None if budget is None else seconds(budget), submission=Submission(algorithm=algorithm)
-    )
+    options = Options(budget=None if budget is None else seconds(budget), submission=Submission(algorithm=algorithm))
     with progress(quiet=json_) as tell:
         diagnosis = diagnose_fully(
             data,

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 
 from diagnose.context import Context
 from diagnose.ladder.algorithm import algorithm_rung
-from diagnose.rungs import Rung
+from diagnose.ladder.log import log_rung
+from diagnose.logs.reading import read_log
 from diagnose.submission import Submission
 from diagnose.verdict import Results
+
+
+def check(submission: Submission) -> None:
+    """Read what can be read at once, so that a mistake in a file is told before the pass, not after it.
+
+    Raises:
+        ZooError: Something handed over cannot be used.
+    """
+    if submission.log is not None:
+        read_log(submission.log)
 
 
 def climb(
@@ -29,7 +38,12 @@ def climb(
         ZooError: Something handed over cannot be used.
     """
     begun = time.perf_counter()
+
+    def left() -> float | None:
+        return None if budget is None else max(0.0, budget - (time.perf_counter() - begun))
+
+    if submission.log is not None:
+        results = log_rung(context, submission.log, results).added_to(results)
     if submission.algorithm is not None:
-        left = None if budget is None else max(0.0, budget - (time.perf_counter() - begun))
-        results = algorithm_rung(context, submission.algorithm, budget=left).added_to(results)
+        results = algorithm_rung(context, submission.algorithm, budget=left()).added_to(results)
     return results

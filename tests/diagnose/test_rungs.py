@@ -3,8 +3,9 @@
 import pytest
 
 from diagnose.findings import Estimate, Finding, NotTested, Outcome, Side
+from diagnose.report import as_json, text
 from diagnose.rungs import Rung
-from diagnose.verdict import Results
+from diagnose.verdict import Results, adjudicate
 
 
 def accuracy(value):
@@ -57,3 +58,17 @@ def test_what_was_examined_is_no_longer_listed_as_needing_the_file():
     before = Results(not_tested=(NotTested(name="schedule", needs="--algorithm"),))
     joined = Rung(not_tested=(NotTested(name="schedule", needs="a larger --budget"),)).added_to(before)
     assert [entry.needs for entry in joined.not_tested] == ["a larger --budget"]
+
+
+def test_all_four_cells_are_in_the_json_and_in_the_text_once_the_code_was_run():
+    results = Results(positive_control=accuracy(0.91), reference=accuracy(0.88), yours=accuracy(0.6))
+    assert "your algorithm" not in text(adjudicate(results))
+    verdict = adjudicate(Rung(own_code=accuracy(0.4), own_line=0.8).added_to(results))
+    assert "40.0 %" in text(verdict)
+    assert "91.0 %" in text(verdict)
+    assert {name: cell["value"] for name, cell in as_json(verdict)["matrix"].items()} == {
+        "A": 0.91,
+        "B": 0.88,
+        "C": 0.4,
+        "D": 0.6,
+    }
