@@ -84,7 +84,9 @@ def settings(model: str) -> Iterator[Setting]:
             yield replace(base, kind="underfitting", width=int(rng.choice([2, 3])), dropout=0.0)
         else:
             yield replace(base, kind="underfitting", decay=float(rng.choice([0.03, 0.1])) if not sgd else 0.3)
-        yield replace(base, kind="noisy", optimizer="sgd", rate=0.3 if model == "mlp" else 0.2, batch=8, broken="momentum")
+        yield replace(
+            base, kind="noisy", optimizer="sgd", rate=0.3 if model == "mlp" else 0.2, batch=8, broken="momentum"
+        )
 
 
 def network(setting: Setting) -> nn.Module:
@@ -147,7 +149,9 @@ def train(setting: Setting) -> Case:
         rows.append((float(np.mean(losses)), float(loss_fn(outputs, held_y)), right / len(x), accuracy))
     at = tuple(float(e) for e in range(1, len(rows) + 1))
     series = [Series(at=at, values=column) for column in zip(*rows, strict=True)]
-    curves = Curves(train_loss=series[0], validation_loss=series[1], train_accuracy=series[2], validation_accuracy=series[3])
+    curves = Curves(
+        train_loss=series[0], validation_loss=series[1], train_accuracy=series[2], validation_accuracy=series[3]
+    )
     return Case(kind=setting.kind, origin=setting.model, curves=curves, accuracy=rows[-1][3], detail=str(setting))
 
 
@@ -249,7 +253,9 @@ def main() -> None:
 
 
 def _read(row: dict) -> Case:
-    series = {k: Series(at=tuple(v["at"]), values=tuple(v["values"])) for k, v in row["curves"].items() if isinstance(v, dict)}
+    series = {
+        k: Series(at=tuple(v["at"]), values=tuple(v["values"])) for k, v in row["curves"].items() if isinstance(v, dict)
+    }
     return Case(**{**row, "curves": Curves(**series)})
 
 

@@ -16,7 +16,7 @@ from diagnose.check import ALGORITHM_CHECKS, DATA_CHECKS, Check
 from diagnose.comparison import proportion
 from diagnose.context import Context
 from diagnose.findings import CheckFailure, Control, Estimate, Finding, NotTested, Verdict
-from diagnose.ladder.climb import climb
+from diagnose.ladder.climb import DEFAULT_TERMS, Terms, climb, read_ahead
 from diagnose.predictions import read_predictions
 from diagnose.rescoring import prediction_findings, rescore
 from diagnose.submission import DATA_ALONE, Submission
@@ -56,14 +56,14 @@ class Options:
         budget: Seconds that the experiments and checks may take; no limit where ``None``.
         checks: Names of the data checks to run; all where ``None``.
         submission: What else the person handed over: log, checkpoint, command, algorithm.
-        confirm: Whether the edit that mends their algorithm is tried.
+        terms: How that is looked at; its budget is what the data's experiments leave.
         escalate: A stronger reference, tried where the probe misses the target.
     """
 
     budget: float | None = None
     checks: Sequence[str] | None = None
     submission: Submission = DATA_ALONE
-    confirm: bool = False
+    terms: Terms = DEFAULT_TERMS
     escalate: experiments.Escalate | None = field(default=None, repr=False)
 
 
@@ -127,6 +127,8 @@ def diagnose_fully(  # noqa: PLR0913 - the ladder has that many rungs
     start = time.perf_counter()
     _check_fraction("target", target)
     _check_fraction("got", got)
+    read_ahead(options.submission, offline=offline)
+    options = replace(options, terms=replace(options.terms, device=device, offline=offline))
     dataset = read(data, offline=offline, minimum_classes=1)
     dataset = dataset.select(np.flatnonzero(dataset.labels >= 0))
     if predictions is not None:
@@ -196,8 +198,8 @@ def examine(
         not_tested=(*runner.skipped, *_missing_rungs(context)),
         seconds=time.perf_counter() - start,
     )
-    left = None if options.budget is None else runner.left
-    results = climb(options.submission, context, results, budget=left, confirm=options.confirm)
+    terms = replace(options.terms, budget=None if options.budget is None else runner.left)
+    results = climb(options.submission, context, results, terms)
     results = replace(results, seconds=time.perf_counter() - start)
     return Diagnosis(verdict=adjudicate(results), context=context, seconds_by_check=tuple(runner.seconds))
 

@@ -26,6 +26,17 @@ class Checkpoint:
     std: tuple[float, ...] | None = None
     size: int | None = None
 
+    def __post_init__(self) -> None:
+        if not self.path.is_file():
+            raise OptionError(f"There is no file {self.path}.", remedy="Name a .safetensors or .pth file.")
+        if not self.model:
+            raise OptionError(
+                "--checkpoint needs --model: the architecture that the weights were saved from.",
+                remedy="For example: --checkpoint w.safetensors --model resnet50. See: zoo list",
+            )
+        if self.std is not None and min(self.std) <= 0:
+            raise OptionError(f"--std must be above 0. Got {min(self.std):g} instead.", remedy="For example: --std 0.5")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Submission:
@@ -48,13 +59,34 @@ class Submission:
             raise OptionError(f"There is no file {self.algorithm}.", remedy="Write one: zoo diagnose --init train.py")
         if self.log is not None and not self.log.exists():
             raise OptionError(f"There is no log {self.log}.", remedy="Name a CSV, trainer_state.json or event file.")
-        if self.checkpoint is not None and not self.checkpoint.path.is_file():
-            raise OptionError(f"There is no file {self.checkpoint.path}.", remedy="Name a .safetensors or .pth file.")
         if self.command is not None and not ("{data}" in self.command and "{out}" in self.command):
             raise OptionError(
                 f"--command must name {{data}} and {{out}}. Got {self.command!r} instead.",
                 remedy='For example: --command "python train.py --data {data} --out {out}"',
             )
+
+
+def per_channel(text: str | None, *, option: str) -> tuple[float, ...] | None:
+    """``"0.5"`` or ``"0.485,0.456,0.406"`` as numbers, one or three.
+
+    >>> per_channel("0.5", option="--mean")
+    (0.5, 0.5, 0.5)
+
+    Raises:
+        OptionError: It is neither one number nor three.
+    """
+    if text is None:
+        return None
+    try:
+        numbers = tuple(float(part) for part in text.replace(";", ",").split(","))
+    except ValueError:
+        numbers = ()
+    if len(numbers) not in (1, 3):
+        raise OptionError(
+            f"{option} must be one number or three. Got {text!r} instead.",
+            remedy=f"For example: {option} 0.485,0.456,0.406 (in units of pixel / 255)",
+        )
+    return numbers * 3 if len(numbers) == 1 else numbers
 
 
 #: The data alone.

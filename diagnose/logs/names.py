@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -114,7 +115,7 @@ def _series(points: Points) -> Series:
 
 def _fraction(series: Series) -> Series:
     """An accuracy in per cent as a fraction."""
-    finite = [value for value in series.values if value == value]
+    finite = [value for value in series.values if not math.isnan(value)]
     if not finite or max(finite) <= 1.5:
         return series
     return Series(at=series.at, values=tuple(value / 100 for value in series.values))

@@ -27,7 +27,9 @@ PLAIN = "Train Loss;Val Loss;Val Accuracy (%)\n1.2;1.3;45%\n0.8;1.0;60%\n"
 
 
 @pytest.mark.parametrize(
-    "text", [KERAS, FASTAI, LIGHTNING, TIMM, ULTRALYTICS, PLAIN], ids="keras fastai lightning timm yolo plain".split()
+    "text",
+    [KERAS, FASTAI, LIGHTNING, TIMM, ULTRALYTICS, PLAIN],
+    ids=["keras", "fastai", "lightning", "timm", "yolo", "plain"],
 )
 def test_the_csv_of_every_framework_gives_the_same_curves(tmp_path, text):
     path = tmp_path / "log.csv"
