@@ -19,9 +19,10 @@ from diagnose.comparison import proportion
 from diagnose.context import Context
 from diagnose.examination import FEWEST
 from diagnose.findings import Ceiling, CheckFailure, Control, Estimate, Finding, NotTested, Verdict
+from diagnose.ladder.climb import DEFAULT_TERMS, Terms, climb, read_ahead
 from diagnose.predictions import read_predictions
 from diagnose.rescoring import prediction_findings, rescore
-from diagnose.rungs import algorithm_rung
+from diagnose.submission import DATA_ALONE, Submission
 from diagnose.verdict import Results, adjudicate
 from zoo.catalog import Card, card
 from zoo.data import Dataset, read
@@ -60,17 +61,19 @@ class Options:
     Attributes:
         budget: Seconds that the experiments and checks may take; no limit where ``None``.
         checks: Names of the data checks to run; all where ``None``.
-        algorithm: The person's Python file, to be examined too. Their code runs, in a process of its own, on copies.
         full: Whether a stronger reference is fine-tuned where the probe is not good enough, whatever it takes; a budget
             of three minutes or more implies it.
         escalate: What trains the stronger reference; fine-tuning of the best backbone unless given.
+        submission: What else the person handed over: log, checkpoint, command, algorithm.
+        terms: How that is looked at; its budget is what the data's experiments leave.
     """
 
     budget: float | None = None
     checks: Sequence[str] | None = None
-    algorithm: Path | None = None
     full: bool = False
     escalate: escalation.Escalate | None = field(default=None, repr=False)
+    submission: Submission = DATA_ALONE
+    terms: Terms = DEFAULT_TERMS
 
 
 def diagnose(  # noqa: PLR0913 - each is a thing that a person may hand over
@@ -79,7 +82,7 @@ def diagnose(  # noqa: PLR0913 - each is a thing that a person may hand over
     predictions: str | Path | None = None,
     target: float | None = None,
     got: float | None = None,
-    algorithm: str | Path | None = None,
+    submission: Submission = DATA_ALONE,
     budget: float | None = None,
     full: bool = False,
     seed: int = 0,
@@ -94,7 +97,8 @@ def diagnose(  # noqa: PLR0913 - each is a thing that a person may hand over
         predictions: CSV of what your own model says: ``path,label,predicted[,prob:CLASS...]``.
         target: The accuracy that you need, a fraction.
         got: The accuracy that you get, a fraction.
-        algorithm: Your Python file (``zoo diagnose --init FILE`` writes one to fill in). It is run.
+        submission: What else you hand over; an algorithm file (``zoo diagnose --init FILE`` writes one) or a command is
+            run.
         budget: Seconds that experiments and checks may take beyond the pass over the pictures.
         full: Fine-tune a stronger reference where the probe is not good enough; a budget of three minutes implies it.
         seed: Seed of everything random.
@@ -110,7 +114,7 @@ def diagnose(  # noqa: PLR0913 - each is a thing that a person may hand over
         predictions=predictions,
         target=target,
         got=got,
-        options=Options(budget=budget, full=full, algorithm=None if algorithm is None else Path(algorithm)),
+        options=Options(budget=budget, full=full, submission=submission),
         seed=seed,
         device=device,
         offline=offline,
@@ -134,8 +138,8 @@ def diagnose_fully(  # noqa: PLR0913 - the ladder has that many rungs
     start = time.perf_counter()
     _check_fraction("target", target)
     _check_fraction("got", got)
-    if options.algorithm is not None and not options.algorithm.is_file():
-        raise OptionError(f"There is no file {options.algorithm}.", remedy="Write one: zoo diagnose --init train.py")
+    read_ahead(options.submission, offline=offline)
+    options = replace(options, terms=replace(options.terms, device=device, offline=offline))
     dataset = read(data, offline=offline, minimum_classes=1)
     dataset = dataset.select(np.flatnonzero(dataset.labels >= 0))
     if predictions is not None:
@@ -216,9 +220,9 @@ def examine(
         not_tested=(*runner.skipped, *_missing_rungs(context)),
         seconds=time.perf_counter() - start,
     )
-    if options.algorithm is not None:
-        rung = algorithm_rung(context, options.algorithm, budget=None if options.budget is None else runner.left)
-        results = replace(rung.added_to(results), seconds=time.perf_counter() - start)
+    terms = replace(options.terms, budget=None if options.budget is None else runner.left)
+    results = climb(options.submission, context, results, terms)
+    results = replace(results, seconds=time.perf_counter() - start)
     return Diagnosis(verdict=adjudicate(results), context=context, seconds_by_check=tuple(runner.seconds))
 
 

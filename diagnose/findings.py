@@ -202,6 +202,23 @@ class NotTested:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Matrix:
+    """The experiment's four cells, held-out accuracies; ``None`` where a cell was not measured.
+
+    Attributes:
+        positive_control: A: the known-good model on known-good data.
+        reference: B: the known-good model on the person's data.
+        own_code: C: the person's algorithm on known-good data.
+        yours: D: the person's algorithm on their data.
+    """
+
+    positive_control: Estimate | None = None
+    reference: Estimate | None = None
+    own_code: Estimate | None = None
+    yours: Estimate | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Verdict:
     """The answer.
 
@@ -216,7 +233,8 @@ class Verdict:
         causes: Failed findings, most likely first.
         remarks: Worth a look; never a reason for the verdict.
         passed: Names of the checks that found nothing.
-        controls: The cells of the experiment.
+        matrix: The four cells of the experiment.
+        controls: Every accuracy that was measured.
         not_tested: What the missing rungs leave open.
         failures: Checks that crashed.
         seconds: What the whole diagnosis took.
@@ -232,6 +250,7 @@ class Verdict:
     causes: tuple[Finding, ...] = ()
     remarks: tuple[Finding, ...] = ()
     passed: tuple[str, ...] = ()
+    matrix: Matrix = Matrix()
     controls: tuple[Control, ...] = ()
     not_tested: tuple[NotTested, ...] = ()
     failures: tuple[CheckFailure, ...] = ()

@@ -8,7 +8,7 @@ from textwrap import wrap
 from typing import Any
 
 from diagnose.ceiling import ENOUGH
-from diagnose.findings import Ceiling, Conclusion, Estimate, Evidence, Finding, Kind, Verdict
+from diagnose.findings import Ceiling, Conclusion, Estimate, Evidence, Finding, Kind, Matrix, Verdict
 from diagnose.verdict import shares
 from zoo.data.names import printable
 
@@ -34,6 +34,7 @@ def text(verdict: Verdict) -> str:
     """What the terminal shows: the verdict, the points, at most five causes, remarks, and what was not tested."""
     lines = [verdict.summary, ""]
     lines += [f"  {line}" for line in _points(verdict)]
+    lines += [f"  {line}" for line in _matrix(verdict.matrix)]
     for number, finding in enumerate(verdict.causes[:_SHOWN_CAUSES], start=1):
         lines += ["", *_cause(number, finding)]
     if len(verdict.causes) > _SHOWN_CAUSES:
@@ -66,6 +67,12 @@ def as_json(verdict: Verdict) -> dict[str, Any]:
             "algorithm": _estimate(algorithm_share),
         },
         "ceiling": None if verdict.limits is None else _ceiling(verdict.limits, verdict.target),
+        "matrix": {
+            "A": _estimate(verdict.matrix.positive_control),
+            "B": _estimate(verdict.matrix.reference),
+            "C": _estimate(verdict.matrix.own_code),
+            "D": _estimate(verdict.matrix.yours),
+        },
         "causes": [_finding(finding) for finding in verdict.causes],
         "remarks": [_finding(finding) for finding in verdict.remarks],
         "passed": list(verdict.passed),
@@ -116,7 +123,7 @@ def _points(verdict: Verdict) -> Iterator[str]:
     data_share, algorithm_share = shares(verdict)
     if verdict.target is not None:
         yield f"asked for       {percent(verdict.target)}"
-    reference = next((c.accuracy for c in verdict.controls if c.name == "reference"), verdict.ceiling)
+    reference = verdict.matrix.reference or verdict.ceiling
     if reference is not None:
         yield f"known-good      {interval(reference)}"
     if verdict.limits is not None:
@@ -154,6 +161,20 @@ def _ceiling(limits: Ceiling, target: float | None) -> dict[str, Any]:
             "stray": _number(test.stray),
         },
     }
+
+
+def _matrix(matrix: Matrix) -> Iterator[str]:
+    """The four cells, once the person's own column has something in it that the points do not show."""
+    if matrix.own_code is None:
+        return
+    yield ""
+    yield f"{'':16}{'known-good algorithm':24}your algorithm"
+    for data, good, own in (
+        ("known-good data", matrix.positive_control, matrix.own_code),
+        ("your data", matrix.reference, matrix.yours),
+    ):
+        cells = ["not measured" if cell is None else interval(cell) for cell in (good, own)]
+        yield f"{data:16}{cells[0]:24}{cells[1]}"
 
 
 def _cause(number: int, finding: Finding) -> Iterator[str]:

@@ -18,6 +18,19 @@ def command(
     ] = None,
     target: Annotated[float | None, typer.Option("--target", help="The accuracy you need, such as 0.95.")] = None,
     got: Annotated[float | None, typer.Option("--got", help="The accuracy you get, such as 0.71.")] = None,
+    log: Annotated[
+        Path | None,
+        typer.Option("--log", help="The training's log: CSV, TensorBoard events or trainer_state.json."),
+    ] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option("--checkpoint", help="Your trained weights (.safetensors, .pth); needs --model.")
+    ] = None,
+    model: Annotated[str, typer.Option("--model", help="The architecture of the checkpoint, such as resnet50.")] = "",
+    mean: Annotated[
+        str | None, typer.Option("--mean", help="What you subtract, pixel / 255: 0.5 or 0.485,0.456,0.406.")
+    ] = None,
+    std: Annotated[str | None, typer.Option("--std", help="What you divide by, likewise.")] = None,
+    size: Annotated[int | None, typer.Option("--size", help="Side of the pictures you feed in, pixels.", min=1)] = None,
     algorithm: Annotated[
         Path | None,
         typer.Option("--algorithm", help="Your Python file. It is run, in a process of its own, on copies."),
@@ -53,16 +66,32 @@ def command(
     from diagnose.diagnosis import Options, diagnose_fully
     from diagnose.report import as_json, exit_status, text
     from diagnose.review import read_answers, with_answers
+    from diagnose.submission import Checkpoint, Submission, per_channel
     from zoo.errors import OptionError
 
-    given = {} if answers is None else read_answers(answers)
+    judged = {} if answers is None else read_answers(answers)
     if init is not None:
         write_template(init)
         say(f"Fill in {init}, then run: zoo diagnose DATA --algorithm {init}")
         return
     if data is None:
         raise OptionError("DATA is missing.", remedy="For example: zoo diagnose my_data/")
-    options = Options(budget=None if budget is None else seconds(budget), algorithm=algorithm)
+    options = Options(
+        budget=None if budget is None else seconds(budget),
+        submission=Submission(
+            log=log,
+            checkpoint=None
+            if checkpoint is None
+            else Checkpoint(
+                path=checkpoint,
+                model=model,
+                mean=per_channel(mean, option="--mean"),
+                std=per_channel(std, option="--std"),
+                size=size,
+            ),
+            algorithm=algorithm,
+        ),
+    )
     with progress(quiet=json_) as tell:
         diagnosis = diagnose_fully(
             data,
@@ -75,7 +104,7 @@ def command(
             offline=offline,
             progress=tell,
         )
-    diagnosis = replace(diagnosis, verdict=with_answers(diagnosis.verdict, given))
+    diagnosis = replace(diagnosis, verdict=with_answers(diagnosis.verdict, judged))
     if json_:
         print_json(as_json(diagnosis.verdict))
     else:
