@@ -74,7 +74,7 @@ class Context:
     @cached_property
     def duplicates(self) -> IntArray:
         """Group number of each image, ``(n,)``; copies of one picture share theirs."""
-        return duplicate_groups(self.statistics, next(iter(self.embeddings.values())))
+        return duplicate_groups(self.statistics, self.reduced(next(iter(self.embeddings))))
 
     @cached_property
     def groups(self) -> IntArray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -24,6 +25,7 @@ from diagnose.predictions import read_predictions
 from diagnose.rescoring import prediction_findings, rescore
 from diagnose.submission import DATA_ALONE, Submission
 from diagnose.verdict import Results, adjudicate
+from zoo.blas import one_thread
 from zoo.catalog import Card, card
 from zoo.data import Dataset, read
 from zoo.errors import OptionError, ZooError
@@ -35,6 +37,7 @@ from zoo.weights import fingerprint
 T = TypeVar("T")
 
 _COSTS = ("instant", "forward", "train")
+_SMALL = 20_000  # pictures up to which one thread of linear algebra is as quick as several, and far quicker in company
 _FEWEST = 10  # pictures under which nothing can be told
 _BACKBONES = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
 
@@ -192,8 +195,8 @@ def examine(
         results = Results(unusable=hindrance, controls=controls, target=context.target, seconds=seconds)
         return Diagnosis(verdict=adjudicate(results), context=context)
     runner = _Runner(context, options)
-    measured = runner.controls()
-    findings = runner.findings()
+    with one_thread() if len(context.dataset) <= _SMALL else nullcontext():
+        measured, findings = runner.controls(), runner.findings()
     probe = measured[0]
     yours, gap = _yours(context, probe.accuracy)
     stronger = runner.stronger(probe.accuracy, yours, gap)
