@@ -21,7 +21,8 @@ from diagnose.context import Context
 from diagnose.examination import FEWEST
 from diagnose.findings import Ceiling, CheckFailure, Control, Estimate, Finding, NotTested, Verdict
 from diagnose.ladder.climb import DEFAULT_TERMS, Terms, climb, read_ahead
-from diagnose.predictions import read_predictions
+from diagnose.own_run import open_run
+from diagnose.predictions import read_all_predictions
 from diagnose.rescoring import prediction_findings, rescore
 from diagnose.submission import DATA_ALONE, Submission
 from diagnose.verdict import Results, adjudicate
@@ -96,7 +97,7 @@ def diagnose(  # noqa: PLR0913 - each is a thing that a person may hand over
     """Is it the data or the algorithm?
 
     Args:
-        data: Anything that ``zoo.data.read`` takes.
+        data: Anything that ``zoo.data.read`` takes, or a run folder: its images, predictions, curves and weights.
         predictions: CSV of what your own model says: ``path,label,predicted[,prob:CLASS...]``.
         target: The accuracy that you need, a fraction.
         got: The accuracy that you get, a fraction.
@@ -141,21 +142,21 @@ def diagnose_fully(  # noqa: PLR0913 - the ladder has that many rungs
     start = time.perf_counter()
     _check_fraction("target", target)
     _check_fraction("got", got)
-    read_ahead(options.submission, offline=offline)
-    options = replace(options, terms=replace(options.terms, device=device, offline=offline))
-    dataset = read(data, offline=offline, minimum_classes=1)
+    run = open_run(data)
+    submission = options.submission if run is None else run.completing(options.submission)
+    read_ahead(submission, offline=offline)
+    options = replace(options, submission=submission, terms=replace(options.terms, device=device, offline=offline))
+    dataset = read(data, offline=offline, minimum_classes=1) if run is None else run.dataset
     dataset = dataset.select(np.flatnonzero(dataset.labels >= 0))
-    if predictions is not None:
-        read_predictions(Path(predictions), dataset)  # a mistake in the file is told before the pass, not after it
+    files = [Path(predictions)] if predictions is not None else () if run is None else run.predictions
+    read_all_predictions(files, dataset)  # a mistake in a file is told before the pass, not after it
     cards = _cards()
     features = embed(dataset, cards, device=device, offline=offline, progress=progress)
     context = Context(
         dataset=features.dataset,
         statistics=features.statistics,
         embeddings={card.name: features.matrix(card.name) for card in cards},
-        predictions=None
-        if predictions is None
-        else read_predictions(Path(predictions), features.dataset, lenient=True),
+        predictions=read_all_predictions(files, features.dataset, lenient=True),
         target=target,
         got=got,
         seed=seed,

@@ -47,12 +47,14 @@ class Submission:
         checkpoint: What the training left.
         command: A shell-like line with ``{data}`` and ``{out}`` that trains. It is run.
         algorithm: A Python file that defines the parts. It is run.
+        shortcuts: The ``shortcuts.json`` that ``zoo explain`` wrote of their model.
     """
 
     log: Path | None = None
     checkpoint: Checkpoint | None = None
     command: str | None = None
     algorithm: Path | None = None
+    shortcuts: Path | None = None
 
     def __post_init__(self) -> None:
         if self.algorithm is not None and not self.algorithm.is_file():

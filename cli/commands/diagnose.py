@@ -11,7 +11,9 @@ from cli.options import DATA_HELP, Device, Json, Offline, Seed
 
 
 def command(
-    data: Annotated[str | None, typer.Argument(help=DATA_HELP, metavar="DATA", show_default=False)] = None,
+    data: Annotated[
+        str | None, typer.Argument(help=f"{DATA_HELP} Or a run folder of ours.", metavar="DATA|RUN", show_default=False)
+    ] = None,
     predictions: Annotated[
         Path | None,
         typer.Option("--predictions", help="CSV of what your model says: path,label,predicted[,prob:CLASS...]."),
@@ -35,12 +37,19 @@ def command(
         Path | None,
         typer.Option("--algorithm", help="Your Python file. It is run, in a process of its own, on copies."),
     ] = None,
+    shortcuts: Annotated[
+        Path | None, typer.Option("--shortcuts", help="The shortcuts.json that zoo explain wrote of your model.")
+    ] = None,
     init: Annotated[
         Path | None, typer.Option("--init", help="Write a commented algorithm file to fill in, and stop.")
     ] = None,
     budget: Annotated[
         str | None, typer.Option("--budget", help="Time for the experiments beyond the pass: 30s, 5m, 1h.")
     ] = None,
+    full: Annotated[
+        bool,
+        typer.Option("--full", help="Fine-tune a reference where the probe is too weak; a --budget of 3m implies it."),
+    ] = False,
     report: Annotated[Path | None, typer.Option("--report", help="Write a page with the images to this file.")] = None,
     review: Annotated[
         Path | None, typer.Option("--review", help="Write a page with the 50 most useful images to judge yourself.")
@@ -78,6 +87,7 @@ def command(
         raise OptionError("DATA is missing.", remedy="For example: zoo diagnose my_data/")
     options = Options(
         budget=None if budget is None else seconds(budget),
+        full=full,
         submission=Submission(
             log=log,
             checkpoint=None
@@ -90,6 +100,7 @@ def command(
                 size=size,
             ),
             algorithm=algorithm,
+            shortcuts=shortcuts,
         ),
     )
     with progress(quiet=json_) as tell:

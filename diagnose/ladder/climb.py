@@ -12,6 +12,7 @@ from diagnose.context import Context
 from diagnose.ladder.algorithm import algorithm_rung
 from diagnose.ladder.checkpoint import checkpoint_rung
 from diagnose.ladder.log import log_rung
+from diagnose.ladder.shortcuts import read_shortcuts, shortcut_rung
 from diagnose.loading import load
 from diagnose.logs.reading import read_log
 from diagnose.submission import Submission
@@ -26,6 +27,8 @@ def read_ahead(submission: Submission, *, offline: bool = False) -> None:
     """
     if submission.log is not None:
         read_log(submission.log)
+    if submission.shortcuts is not None:
+        read_shortcuts(submission.shortcuts)
     if submission.checkpoint is not None:
         load(submission.checkpoint, offline=offline)
 
@@ -74,6 +77,8 @@ def climb(submission: Submission, context: Context, results: Results, terms: Ter
         results = rung.added_to(results)
     if submission.log is not None:
         results = log_rung(context, submission.log, results).added_to(results)
+    if submission.shortcuts is not None:
+        results = shortcut_rung(submission.shortcuts).added_to(results)
     if submission.algorithm is not None:
         results = algorithm_rung(context, submission.algorithm, budget=left()).added_to(results)
     return results
