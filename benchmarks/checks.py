@@ -1,6 +1,11 @@
 """Precision and recall of every data check on real images, and false alarms over healthy variants.
 
-    python -m benchmarks.checks --data ../shared/data --out benchmarks/results/checks.md
+    python -m benchmarks.checks --data ../shared/data --results checks.jsonl --sets clothing --part healthy
+    ...
+    python -m benchmarks.checks --results checks.jsonl --out checks.md
+
+In pieces: every run adds lines to the results, from which ``--out`` makes the table. Without ``--sets`` and ``--part`` all
+is run in one go.
 
 Healthy variants are random four fifths of a data set under random splits, copies kept together. Faults are planted in such
 variants, each at two severities. What changes pixels is done to the files and embedded anew; what changes labels, splits or
@@ -10,12 +15,13 @@ which images there are, is done to the records.
 from __future__ import annotations
 
 import argparse
+import json
 import tempfile
-import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageFilter, ImageOps
@@ -30,6 +36,7 @@ from zoo.features import embed
 
 Change = Callable[[Image.Image, np.random.Generator], Image.Image]
 _BACKBONE = "efficientnet_lite0"
+SETS = ("clothing", "sign_digits", "blood_cells")
 
 
 @dataclass(frozen=True)
@@ -279,51 +286,72 @@ def failures(context: Context) -> dict[str, list[str]]:
     }
 
 
+def healthy(name: str, context: Context, count: int) -> Iterator[dict[str, Any]]:
+    """Every check on variants that nothing is wrong with."""
+    for seed in range(count):
+        failed = failures(variant(context, seed))
+        alarms = [cause for causes in failed.values() for cause in causes]
+        yield {"set": name, "seed": seed, "runs": len(failed), "alarms": alarms}
+
+
+def planted(name: str, context: Context, other: Context, seeds: int) -> Iterator[dict[str, Any]]:
+    """Every fault at both severities, in variants that no alarm was counted on."""
+    for case in cases(other):
+        for seed in range(seeds):
+            rng = np.random.default_rng(100 + seed)
+            looked = case.plant(variant(context, 100 + seed), case.severity, rng)
+            found = [cause for causes in failures(looked).values() for cause in causes]
+            rest = [cause for cause in found if cause != case.cause]
+            yield {
+                "set": name, "cause": case.cause, "severity": case.severity, "seed": seed, "found": case.cause in found,
+                "others": rest,
+            }  # fmt: skip
+
+
+def report(lines: Sequence[dict[str, Any]]) -> str:
+    """Recall, false alarms on healthy variants, and what else fails beside a planted fault."""
+    clean, cases_ = [line for line in lines if "alarms" in line], [line for line in lines if "cause" in line]
+    alarms = Counter(cause for line in clean for cause in line["alarms"])
+    rows = ["| cause | recall | false alarms on healthy variants | precision | cases |", "|---|---|---|---|---|"]
+    for cause in dict.fromkeys(line["cause"] for line in cases_):
+        mine = [line for line in cases_ if line["cause"] == cause]
+        found, false = sum(line["found"] for line in mine), alarms[cause]
+        precision = found / (found + false) if found + false else float("nan")
+        listed = "; ".join(f"{m['set']} {m['severity']:g} {'found' if m['found'] else 'MISSED'}" for m in mine)
+        rows.append(f"| {cause} | {found}/{len(mine)} | {false} | {precision:.2f} | {listed} |")
+    runs, total = sum(line["runs"] for line in clean), sum(alarms.values())
+    share = 100 * total / max(runs, 1)
+    rows += ["", f"{total} of {runs} check runs on {len(clean)} healthy variants failed ({share:.1f} %)."]
+    rows += [f"Alarms on healthy variants: {dict(alarms) or 'none'}."]
+    beside = Counter(cause for line in cases_ for cause in line["others"])
+    return "\n".join([*rows, f"Failed beside the planted cause in {len(cases_)} cases: {dict(beside)}.", ""])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder of clothing, sign_digits, blood_cells")
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--data", type=Path, help="folder of clothing, sign_digits, blood_cells")
+    parser.add_argument("--results", type=Path, required=True, help="JSON lines that every run adds to")
+    parser.add_argument("--sets", nargs="+", default=list(SETS), choices=SETS)
+    parser.add_argument("--part", choices=("healthy", "planted", "all"), default="all")
     parser.add_argument("--healthy", type=int, default=12, help="healthy variants of each data set")
     parser.add_argument("--seeds", type=int, default=1, help="repeats of each fault")
+    parser.add_argument("--out", type=Path, help="write the table of all results so far")
     options = parser.parse_args()
-    names = ("clothing", "sign_digits", "blood_cells")
-    sets = {name: load(options.data / name) for name in names}
-    alarms: Counter[str] = Counter()
-    runs = 0
-    for name in names:
-        for seed in range(options.healthy):
-            failed = failures(variant(sets[name], seed))
-            runs += len(failed)
-            for causes in failed.values():
-                alarms.update(causes)
-            print(name, "healthy", seed, [cause for causes in failed.values() for cause in causes], flush=True)
-    hits: dict[str, list[str]] = {}
-    counted: Counter[tuple[str, bool]] = Counter()
-    for name, stranger in zip(names, (*names[1:], names[0]), strict=True):
-        for case in cases(sets[stranger]):
-            for seed in range(options.seeds):
-                start = time.perf_counter()
-                rng = np.random.default_rng(100 + seed)
-                context = case.plant(variant(sets[name], 100 + seed), case.severity, rng)
-                found = [cause for causes in failures(context).values() for cause in causes]
-                counted[case.cause, case.cause in found] += 1
-                mark = "found" if case.cause in found else "MISSED"
-                others = [cause for cause in found if cause != case.cause]
-                hits.setdefault(case.cause, []).append(f"{name} {case.severity:g} {mark}")
-                print(name, case.cause, case.severity, mark, others, f"{time.perf_counter() - start:.0f} s", flush=True)
-    lines = ["| cause | recall | false alarms on healthy variants | precision | cases |", "|---|---|---|---|---|"]
-    for cause, listed in hits.items():
-        found, missed, false = counted[cause, True], counted[cause, False], alarms[cause]
-        precision = found / (found + false) if found + false else float("nan")
-        lines.append(f"| {cause} | {found}/{found + missed} | {false} | {precision:.2f} | {'; '.join(listed)} |")
-    total = sum(alarms.values())
-    lines += [
-        "",
-        f"{total} of {runs} check runs on {options.healthy * len(names)} healthy variants failed ({100 * total / runs:.1f} %).",
-    ]
-    print("\n".join(lines))
+    if options.data is not None:
+        for name in options.sets:
+            context = load(options.data / name)
+            other = load(options.data / SETS[(SETS.index(name) + 1) % len(SETS)])
+            parts = {
+                "healthy": healthy(name, context, options.healthy),
+                "planted": planted(name, context, other, options.seeds),
+            }
+            for part in parts if options.part == "all" else [options.part]:
+                for line in parts[part]:
+                    with options.results.open("a") as file:
+                        file.write(json.dumps(line) + "\n")
+                    print(line, flush=True)
     if options.out is not None:
-        options.out.write_text("\n".join(lines) + "\n", "utf-8")
+        options.out.write_text(report([json.loads(line) for line in options.results.read_text().splitlines()]))
 
 
 if __name__ == "__main__":

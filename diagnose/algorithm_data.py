@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
 from importlib import resources
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from diagnose.experiments import render_digits
 from diagnose.sandbox.pictures import Pictures
 from zoo.data.dataset import Dataset, IntArray
 from zoo.data.decode import UnusableImage, decode
@@ -18,6 +20,7 @@ from zoo.files import storage_error
 
 #: Shorter side of the copies that an algorithm sees, pixels: every usual transform fits into it.
 SHORT_SIDE = 256
+_DIGITS = 1797  # scikit-learn has no more
 
 
 def pictures_of(dataset: Dataset, *, train: int = 2000, validation: int = 500, seed: int = 0) -> Pictures:
@@ -58,6 +61,17 @@ def pictures_of(dataset: Dataset, *, train: int = 2000, validation: int = 500, s
         validation_labels=tuple(label for label, _ in kept[1]),
         classes=tuple(dataset.classes[label] for label in labels),
     )
+
+
+def known_good_pictures(num_classes: int) -> Pictures:
+    """Cell C's data: at most 400 training and 300 held-out pictures of the positive control's digits.
+
+    Only as many digits as the person's data has classes: a file that fixes their number must fit.
+    """
+    with tempfile.TemporaryDirectory(prefix="zoovet-") as folder:
+        dataset = render_digits(Path(folder), _DIGITS)
+        few = dataset.select(np.flatnonzero(dataset.labels < max(2, num_classes)))
+        return pictures_of(few, train=400, validation=300)
 
 
 def _draw(labels: IntArray, positions: IntArray, count: int, seed: int) -> IntArray:

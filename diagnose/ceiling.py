@@ -14,13 +14,13 @@ Wrong labels lower the ceiling on labels as given. On corrected labels it is hig
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 
 from diagnose.comparison import accuracy
-from diagnose.findings import Estimate
+from diagnose.context import Context
+from diagnose.examination import examine, first_block
+from diagnose.findings import Ceiling, Estimate, SelfTest
 from diagnose.noise import NoiseRate
 from diagnose.opinions import IntArray, Judges
 
@@ -28,49 +28,28 @@ SHARES = (0.1, 0.2, 0.4)
 ENOUGH = 1000  # images a class, below which an interval under 5 points is not to be had (arXiv:2506.03159)
 
 
-@dataclass(frozen=True, kw_only=True)
-class SelfTest:
-    """What the two ends make of labels drawn anew, and what they should: accuracies, one a share.
-
-    Attributes:
-        shares: Shares of the labels drawn anew.
-        expected: What each end should have moved to, ``(2, s)``: the lower, the upper.
-        found: What it moved to, ``(2, s)``.
-    """
-
-    shares: tuple[float, ...]
-    expected: npt.NDArray[np.float64]
-    found: npt.NDArray[np.float64]
-
-    @property
-    def stray(self) -> float:
-        """The largest distance from what was expected, in accuracy points (a fraction)."""
-        return float(np.abs(self.found - self.expected).max())
-
-    @property
-    def short(self) -> float:
-        """By how much the upper end falls short of what it should be, at worst; 0 where it nowhere does."""
-        return float(np.maximum(self.expected[1] - self.found[1], 0).max())
+def estimated_ceiling(context: Context, reached: Estimate) -> Ceiling:
+    """The ceiling of the person's data, above what the best control reaches on its held-out images."""
+    block = first_block(context)
+    return ceiling(
+        block.judges,
+        block.labels,
+        examine(context).held_out_noise,
+        num_classes=context.num_classes,
+        reached=reached,
+        seed=context.seed,
+    )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Ceiling:
-    """The best accuracy to be had.
-
-    Attributes:
-        given: On labels as given. The value is what the best control reaches, the interval's upper end the bound.
-        corrected: On right labels.
-        self_test: How far the ends stray on this data.
-        enough: Whether there are images enough for the upper end to be more than a guess.
-    """
-
-    given: Estimate
-    corrected: Estimate
-    self_test: SelfTest
-    enough: bool
-
-
-def ceiling(judges: Judges, labels: IntArray, noise: NoiseRate, *, num_classes: int, seed: int = 0) -> Ceiling:
+def ceiling(
+    judges: Judges,
+    labels: IntArray,
+    noise: NoiseRate,
+    *,
+    num_classes: int,
+    reached: Estimate | None = None,
+    seed: int = 0,
+) -> Ceiling:
     """Bound the accuracy that this data allows.
 
     Args:
@@ -78,21 +57,24 @@ def ceiling(judges: Judges, labels: IntArray, noise: NoiseRate, *, num_classes: 
         labels: Given labels, ``(n,)``.
         noise: The rate of wrong labels.
         num_classes: C, at least 2.
+        reached: What the best control reaches on images that it has not seen; what the judges reach unless given.
         seed: Chooses halves, and the labels that are drawn anew.
     """
     rng = np.random.default_rng(seed)
     half = rng.random(len(labels)) < 0.5
-    correct = judges(labels, num_classes).predicted == labels
-    reached = accuracy(correct)
+    own = accuracy(judges(labels, num_classes).predicted == labels)
+    best = own if reached is None else reached
     bound = bayes_bound(judges, labels, half, num_classes=num_classes)
-    test = _self_test(judges, labels, half, (reached.value, bound.value), num_classes=num_classes, rng=rng)
-    top = min(1.0, max(bound.interval[1], reached.interval[1]) + test.short)
-    given = Estimate(value=reached.value, interval=(reached.interval[0], top))
+    test = _self_test(judges, labels, half, (own.value, bound.value), num_classes=num_classes, rng=rng)
+    top = min(1.0, max(bound.interval[1], best.interval[1]) + test.short)
+    given = Estimate(value=best.value, interval=(best.interval[0], top))
+    smallest = int(np.bincount(labels, minlength=num_classes).min())
     return Ceiling(
         given=given,
         corrected=corrected(given, noise),
         self_test=test,
-        enough=bool(np.bincount(labels, minlength=num_classes).min() >= ENOUGH),
+        smallest_class=smallest,
+        enough=smallest >= ENOUGH,
     )
 
 
@@ -151,4 +133,8 @@ def _self_test(
         found[1, i] = bayes_bound(judges, drawn, half, num_classes=num_classes).value
     shares = np.array(SHARES)
     expected = np.outer(ends, 1 - shares) + shares / num_classes
-    return SelfTest(shares=SHARES, expected=expected, found=found)
+    return SelfTest(shares=SHARES, expected=_rows(expected), found=_rows(found))
+
+
+def _rows(ends: npt.NDArray[np.float64]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    return tuple(map(float, ends[0])), tuple(map(float, ends[1]))

@@ -3,29 +3,41 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from diagnose import experiments
-from diagnose.check import ALGORITHM_CHECKS, DATA_CHECKS, Check
+from diagnose import escalation, experiments
+from diagnose.ceiling import estimated_ceiling
+from diagnose.check import ALGORITHM_CHECKS, DATA_CHECKS
 from diagnose.comparison import proportion
 from diagnose.context import Context
-from diagnose.findings import CheckFailure, Control, Estimate, Finding, NotTested, Verdict
-from diagnose.predictions import read_predictions
+from diagnose.examination import FEWEST
+from diagnose.findings import Ceiling, CheckFailure, Control, Estimate, Finding, NotTested, Verdict
+from diagnose.ladder.climb import DEFAULT_TERMS, Terms, climb, read_ahead
+from diagnose.own_run import open_run
+from diagnose.predictions import read_all_predictions
 from diagnose.rescoring import prediction_findings, rescore
+from diagnose.submission import DATA_ALONE, Submission
 from diagnose.verdict import Results, adjudicate
+from zoo.blas import one_thread
 from zoo.catalog import Card, card
 from zoo.data import Dataset, read
 from zoo.errors import OptionError, ZooError
 from zoo.features import embed
+from zoo.neighbours import IntArray
 from zoo.progress import ProgressCallback, silent
 
+T = TypeVar("T")
+
 _COSTS = ("instant", "forward", "train")
+_SMALL = 20_000  # pictures up to which one thread of linear algebra is as quick as several, and far quicker in company
 _FEWEST = 10  # pictures under which nothing can be told
 _BACKBONES = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
 
@@ -52,14 +64,19 @@ class Options:
     Attributes:
         budget: Seconds that the experiments and checks may take; no limit where ``None``.
         checks: Names of the data checks to run; all where ``None``.
-        algorithm: The person's Python file, to be examined too. Their code runs, in a process of its own, on copies.
-        escalate: A stronger reference, tried where the probe misses the target.
+        full: Whether a stronger reference is fine-tuned where the probe is not good enough, whatever it takes; a budget
+            of three minutes or more implies it.
+        escalate: What trains the stronger reference; fine-tuning of the best backbone unless given.
+        submission: What else the person handed over: log, checkpoint, command, algorithm.
+        terms: How that is looked at; its budget is what the data's experiments leave.
     """
 
     budget: float | None = None
     checks: Sequence[str] | None = None
-    algorithm: Path | None = None
-    escalate: experiments.Escalate | None = field(default=None, repr=False)
+    full: bool = False
+    escalate: escalation.Escalate | None = field(default=None, repr=False)
+    submission: Submission = DATA_ALONE
+    terms: Terms = DEFAULT_TERMS
 
 
 def diagnose(  # noqa: PLR0913 - each is a thing that a person may hand over
@@ -68,8 +85,9 @@ def diagnose(  # noqa: PLR0913 - each is a thing that a person may hand over
     predictions: str | Path | None = None,
     target: float | None = None,
     got: float | None = None,
-    algorithm: str | Path | None = None,
+    submission: Submission = DATA_ALONE,
     budget: float | None = None,
+    full: bool = False,
     seed: int = 0,
     device: str = "auto",
     offline: bool = False,
@@ -78,12 +96,14 @@ def diagnose(  # noqa: PLR0913 - each is a thing that a person may hand over
     """Is it the data or the algorithm?
 
     Args:
-        data: Anything that ``zoo.data.read`` takes.
+        data: Anything that ``zoo.data.read`` takes, or a run folder: its images, predictions, curves and weights.
         predictions: CSV of what your own model says: ``path,label,predicted[,prob:CLASS...]``.
         target: The accuracy that you need, a fraction.
         got: The accuracy that you get, a fraction.
-        algorithm: Your Python file (``zoo diagnose --init FILE`` writes one to fill in). It is run.
+        submission: What else you hand over; an algorithm file (``zoo diagnose --init FILE`` writes one) or a command is
+            run.
         budget: Seconds that experiments and checks may take beyond the pass over the pictures.
+        full: Fine-tune a stronger reference where the probe is not good enough; a budget of three minutes implies it.
         seed: Seed of everything random.
         device: auto, cpu, cuda, ...
         offline: Make no network call.
@@ -97,7 +117,7 @@ def diagnose(  # noqa: PLR0913 - each is a thing that a person may hand over
         predictions=predictions,
         target=target,
         got=got,
-        options=Options(budget=budget, algorithm=None if algorithm is None else Path(algorithm)),
+        options=Options(budget=budget, full=full, submission=submission),
         seed=seed,
         device=device,
         offline=offline,
@@ -121,21 +141,21 @@ def diagnose_fully(  # noqa: PLR0913 - the ladder has that many rungs
     start = time.perf_counter()
     _check_fraction("target", target)
     _check_fraction("got", got)
-    if options.algorithm is not None and not options.algorithm.is_file():
-        raise OptionError(f"There is no file {options.algorithm}.", remedy="Write one: zoo diagnose --init train.py")
-    dataset = read(data, offline=offline, minimum_classes=1)
+    run = open_run(data)
+    submission = options.submission if run is None else run.completing(options.submission)
+    read_ahead(submission, offline=offline)
+    options = replace(options, submission=submission, terms=replace(options.terms, device=device, offline=offline))
+    dataset = read(data, offline=offline, minimum_classes=1) if run is None else run.dataset
     dataset = dataset.select(np.flatnonzero(dataset.labels >= 0))
-    if predictions is not None:
-        read_predictions(Path(predictions), dataset)  # a mistake in the file is told before the pass, not after it
+    files = [Path(predictions)] if predictions is not None else () if run is None else run.predictions
+    read_all_predictions(files, dataset)  # a mistake in a file is told before the pass, not after it
     cards = _cards()
     features = embed(dataset, cards, device=device, offline=offline, progress=progress)
     context = Context(
         dataset=features.dataset,
         statistics=features.statistics,
         embeddings={card.name: features.matrix(card.name) for card in cards},
-        predictions=None
-        if predictions is None
-        else read_predictions(Path(predictions), features.dataset, lenient=True),
+        predictions=read_all_predictions(files, features.dataset, lenient=True),
         target=target,
         got=got,
         seed=seed,
@@ -146,6 +166,9 @@ def diagnose_fully(  # noqa: PLR0913 - the ladder has that many rungs
         return embed(digits, cards[:1], device=device, offline=offline).matrix(cards[0].name)
 
     control = _positive_control(embed_digits, cards[0])
+    if options.escalate is None:
+        fine_tuned = partial(escalation.fine_tuned, device=device, offline=offline)
+        options = replace(options, escalate=fine_tuned if _worth_training(options) else None)
     return examine(context, positive_control=control, options=options, started=start)
 
 
@@ -172,31 +195,37 @@ def examine(
         results = Results(unusable=hindrance, controls=controls, target=context.target, seconds=seconds)
         return Diagnosis(verdict=adjudicate(results), context=context)
     runner = _Runner(context, options)
-    measured = runner.controls()
-    findings = runner.findings()
-    yours, gap = _yours(context, measured[0].accuracy)
+    with one_thread() if len(context.dataset) <= _SMALL else nullcontext():
+        measured, findings = runner.controls(), runner.findings()
+    probe = measured[0]
+    yours, gap = _yours(context, probe.accuracy)
+    stronger = runner.stronger(probe.accuracy, yours, gap)
+    best = probe if stronger is None or not escalation.better(context, stronger) else stronger.control
+    known_good = None if stronger is None or best is probe else stronger.predicted
+    if known_good is not None:
+        yours, gap = _yours(context, best.accuracy, known_good)
     if context.predictions is not None:
-        findings = (*findings, *prediction_findings(context, context.predictions))
-    best = _escalated(context, options, measured[0], runner)
+        findings = (*findings, *prediction_findings(context, context.predictions, known_good))
+    limits = runner.limits(best.accuracy)
     results = Results(
         positive_control=None if positive_control is None else positive_control.accuracy,
         positive_line=experiments.POSITIVE_LINE,
         reference=best.accuracy,
+        ceiling=None if limits is None else limits.given,
+        limits=limits,
         yours=yours,
         gap=gap,
         paired=context.predictions is not None,
         target=context.target,
-        controls=(*controls, *measured, *(() if best is measured[0] else (best,))),
+        controls=(*controls, *measured, *(() if stronger is None else (stronger.control,))),
         findings=findings,
         failures=tuple(runner.failures),
         not_tested=(*runner.skipped, *_missing_rungs(context)),
         seconds=time.perf_counter() - start,
     )
-    if options.algorithm is not None:
-        from diagnose.rungs import algorithm_rung
-
-        rung = algorithm_rung(context, options.algorithm, budget=None if options.budget is None else runner.left)
-        results = replace(rung.added_to(results), seconds=time.perf_counter() - start)
+    terms = replace(options.terms, budget=None if options.budget is None else runner.left)
+    results = climb(options.submission, context, results, terms)
+    results = replace(results, seconds=time.perf_counter() - start)
     return Diagnosis(verdict=adjudicate(results), context=context, seconds_by_check=tuple(runner.seconds))
 
 
@@ -259,27 +288,49 @@ class _Runner:
         for number, check in enumerate(checks):
             self.context.progress("checks", number, len(checks))
             if self.left > 0:
-                found += self._one(check)
+                found += self._isolated(check.name, partial(check.run, self.context)) or []
             else:
                 self.skipped += [NotTested(name=cause, needs="a larger --budget") for cause in check.causes]
         self.context.progress("checks", len(checks), len(checks))
         return tuple(found)
 
-    def _one(self, check: Check[Any]) -> list[Finding]:
+    def stronger(self, probe: Estimate, yours: Estimate | None, gap: Estimate | None) -> escalation.Stronger | None:
+        """A stronger reference where the probe is too weak to judge by, one is to be had and the budget allows."""
+        if not escalation.wanted(self.context.target, probe, yours, gap):
+            return None
+        if self.options.escalate is None or self.left <= 0:
+            needs = f"fine-tuning a stronger model: --full, about {round(escalation.UNBOUNDED / 60)} minutes"
+            self.skipped.append(NotTested(name="reference", needs=needs))
+            return None
+        seconds = escalation.seconds_for(self.left)
+        return self._isolated("reference", partial(self.options.escalate, self.context, seconds))
+
+    def limits(self, reached: Estimate) -> Ceiling | None:
+        """The ceiling, where there are images enough to say anything of labels and the budget allows."""
+        context = self.context
+        if len(context.dataset) < FEWEST or self.left <= 0:
+            needs = "a larger --budget" if self.left <= 0 else f"at least {FEWEST} images"
+            self.skipped.append(NotTested(name="ceiling", needs=needs))
+            return None
+        return self._isolated("ceiling", lambda: estimated_ceiling(context, reached))
+
+    def _isolated(self, name: str, compute: Callable[[], T]) -> T | None:
         start = time.perf_counter()
         try:
-            return check.run(self.context)
+            return compute()
         except Exception as error:  # noqa: BLE001 - the one place that isolates a check: a crash stops no other
-            self.failures.append(CheckFailure(check=check.name, error=f"{type(error).__name__}: {error}"))
-            return []
+            self.failures.append(CheckFailure(check=name, error=f"{type(error).__name__}: {error}"))
+            return None
         finally:
-            self.seconds.append((check.name, time.perf_counter() - start))
+            self.seconds.append((name, time.perf_counter() - start))
 
 
-def _yours(context: Context, reference: Estimate) -> tuple[Estimate | None, Estimate | None]:
+def _yours(
+    context: Context, reference: Estimate, known_good: IntArray | None = None
+) -> tuple[Estimate | None, Estimate | None]:
     """Their accuracy, and the reference's minus theirs: from predictions where there are some, else as stated."""
     if context.predictions is not None:
-        return rescore(context, context.predictions)
+        return rescore(context, context.predictions, known_good)
     if context.got is None:
         return None, None
     n = len(context.held_out)
@@ -287,16 +338,9 @@ def _yours(context: Context, reference: Estimate) -> tuple[Estimate | None, Esti
     return yours, reference - yours
 
 
-def _escalated(context: Context, options: Options, probe: Control, runner: _Runner) -> Control:
-    """A stronger reference where the probe misses the target, one is at hand and the budget allows; else the probe."""
-    missed = context.target is not None and probe.accuracy.interval[0] < context.target
-    if not missed:
-        return probe
-    if options.escalate is None or runner.left <= 0:
-        runner.skipped.append(NotTested(name="reference", needs="fine-tuning a stronger model (zoo finetune DATA)"))
-        return probe
-    stronger = options.escalate(context, runner.left)
-    return stronger if stronger is not None and stronger.accuracy.value > probe.accuracy.value else probe
+def _worth_training(options: Options) -> bool:
+    """Whether there is time to fine-tune: it was asked for, or the budget has room for it."""
+    return options.full or (options.budget is not None and options.budget >= escalation.SENSIBLE)
 
 
 def _missing_rungs(context: Context) -> tuple[NotTested, ...]:

@@ -28,21 +28,17 @@ _IMAGES = 400
 _SIDE = 64  # pixels of the reference images
 #: Features of a data set, ``(n, d)``, by the known-good model.
 Embed = Callable[[Dataset], npt.NDArray[np.floating]]
-#: A stronger reference than a probe, tried where the probe is not good enough and there are seconds left for it.
-Escalate = Callable[[Context, float], Control | None]
 
 
 def reference(context: Context) -> Control:
     """Cell B: a probe on the best backbone, judged on held-out pictures."""
     start = time.perf_counter()
-    best = context.backbones[0]
+    best = context.best
     return Control(
         name="reference",
         accuracy=accuracy(context.correct(best)[context.held_out]),
         seconds=time.perf_counter() - start,
-        detail=f"probe on {best}, the best of {len(context.backbones)}"
-        if len(context.backbones) > 1
-        else f"probe on {best}",
+        detail=f"probe on {best}",
     )
 
 
@@ -78,7 +74,7 @@ def random_resplit(context: Context, *, seeds: int = 3) -> Control:
     right = []
     for seed in range(seeds):
         fold = folds(context.labels, context.groups, 5, context.seed + seed)
-        x = context.reduced(context.backbones[0])
+        x = context.reduced(context.best)
         right.append(linear.cross_predict(x, context.labels, fold, context.num_classes) == context.labels)
     return Control(
         name="random-resplit",

@@ -144,11 +144,78 @@ class Control:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SelfTest:
+    """What the ends of the ceiling make of labels drawn anew at random, and what they should: accuracies.
+
+    Attributes:
+        shares: Shares of the labels drawn anew, ``(s,)``.
+        expected: What the lower and the upper end should have moved to, ``(2, s)``.
+        found: What they moved to, ``(2, s)``.
+    """
+
+    shares: tuple[float, ...]
+    expected: tuple[tuple[float, ...], tuple[float, ...]]
+    found: tuple[tuple[float, ...], tuple[float, ...]]
+
+    @property
+    def stray(self) -> float:
+        """The largest distance from what was expected, as a fraction."""
+        ends = zip(self.expected, self.found, strict=True)
+        return max(abs(e - f) for expected, found in ends for e, f in zip(expected, found, strict=True))
+
+    @property
+    def short(self) -> float:
+        """By how much the upper end falls short of what it should be, at worst; 0 where it nowhere does."""
+        return max(0.0, *(e - f for e, f in zip(self.expected[1], self.found[1], strict=True)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ceiling:
+    """The best accuracy to be had.
+
+    Attributes:
+        given: On labels as given. The value is what the best control reaches; the interval goes from what that surely
+            reaches to what the error of the nearest neighbour leaves room for.
+        corrected: On right labels.
+        self_test: How far the ends stray on this data.
+        smallest_class: Images of the class that has the fewest.
+        enough: Whether that is enough for the upper end to be more than a guess.
+    """
+
+    given: Estimate
+    corrected: Estimate
+    self_test: SelfTest
+    smallest_class: int
+    enough: bool
+
+    def forbids(self, target: float) -> bool:
+        """Whether the target is proven out of reach: only a lower bound on the error proves it, and only with enough images."""
+        return self.enough and target > self.given.interval[1]
+
+
+@dataclass(frozen=True, kw_only=True)
 class NotTested:
     """A cause that could not be tested, and what would test it (a flag, an experiment and its cost)."""
 
     name: str
     needs: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Matrix:
+    """The experiment's four cells, held-out accuracies; ``None`` where a cell was not measured.
+
+    Attributes:
+        positive_control: A: the known-good model on known-good data.
+        reference: B: the known-good model on the person's data.
+        own_code: C: the person's algorithm on known-good data.
+        yours: D: the person's algorithm on their data.
+    """
+
+    positive_control: Estimate | None = None
+    reference: Estimate | None = None
+    own_code: Estimate | None = None
+    yours: Estimate | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,11 +228,13 @@ class Verdict:
         summary: The first line a person reads.
         target: The accuracy asked for, where one was.
         ceiling: What this data allows.
+        limits: The ceiling with its self-test, on given and on corrected labels, where it could be estimated.
         yours: What the person's own algorithm reaches, where known.
         causes: Failed findings, most likely first.
         remarks: Worth a look; never a reason for the verdict.
         passed: Names of the checks that found nothing.
-        controls: The cells of the experiment.
+        matrix: The four cells of the experiment.
+        controls: Every accuracy that was measured.
         not_tested: What the missing rungs leave open.
         failures: Checks that crashed.
         seconds: What the whole diagnosis took.
@@ -176,10 +245,12 @@ class Verdict:
     summary: str
     target: float | None = None
     ceiling: Estimate | None = None
+    limits: Ceiling | None = None
     yours: Estimate | None = None
     causes: tuple[Finding, ...] = ()
     remarks: tuple[Finding, ...] = ()
     passed: tuple[str, ...] = ()
+    matrix: Matrix = Matrix()
     controls: tuple[Control, ...] = ()
     not_tested: tuple[NotTested, ...] = ()
     failures: tuple[CheckFailure, ...] = ()

@@ -97,7 +97,7 @@ def order_dependence(context: Context, order: IntArray) -> float:
     The statistic is the mean cosine similarity between each picture and the next of its class; its distribution under no
     dependence comes from 99 shuffles within the classes.
     """
-    x = context.reduced(context.backbones[0])
+    x = context.reduced(context.best)
     unit = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
     by_class = order[np.argsort(context.labels[order], kind="stable")]
     label = context.labels[by_class]

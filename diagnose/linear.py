@@ -13,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from zoo.blas import one_thread
 from zoo.neighbours import FloatArray, IntArray
 
 _STRENGTHS = np.array([1e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 10.0])
@@ -36,7 +37,8 @@ def ridge(train: FloatArray, targets: FloatArray, test: FloatArray) -> FloatArra
     """
     mean, offset = train.mean(axis=0), targets.mean(axis=0)
     centred, wanted = train - mean, targets - offset
-    values, axes = np.linalg.eigh(centred.T @ centred / max(len(train), 1))
+    with one_thread():
+        values, axes = np.linalg.eigh(centred.T @ centred / max(len(train), 1))
     values = np.maximum(values, 0)
     moments = axes.T @ (centred.T @ wanted) / max(len(train), 1)
     shrinkage = _strength(values, moments, float((wanted**2).mean(axis=0).sum()), len(train))

@@ -34,6 +34,7 @@ _TEMPLATES.filters |= {
     "interval": report.interval,
     "points": report.points,
     "statistic": report.statistic,
+    "at_best": report.at_best,
     "printable": printable,
 }
 
@@ -120,7 +121,7 @@ def _image(context: Context, example: Example, *, related: bool = True) -> Shown
 def _confusable(context: Context) -> tuple[Pair, ...]:
     """The pairs of classes that the known-good model mixes up most often, on held-out pictures."""
     rows = context.held_out
-    truth, guess = context.labels[rows], context.predicted(context.backbones[0])[rows]
+    truth, guess = context.labels[rows], context.predicted(context.best)[rows]
     table = np.zeros((context.num_classes, context.num_classes), dtype=np.int64)
     np.add.at(table, (truth, guess), 1)
     mixed = np.triu(table + table.T, k=1)

@@ -54,6 +54,32 @@ class OwnPredictions:
         )
 
 
+def read_all_predictions(files: Sequence[Path], dataset: Dataset, *, lenient: bool = False) -> OwnPredictions | None:
+    """The predictions of several files that speak of different samples, as one; ``None`` where there are no files."""
+    if not files:
+        return None
+    first, *others = [read_predictions(file, dataset, lenient=lenient) for file in files]
+    for other in others:
+        first = _merged(first, other)
+    return first
+
+
+def _merged(first: OwnPredictions, second: OwnPredictions) -> OwnPredictions:
+    new = second.predicted >= 0
+    probabilities = first.probabilities
+    if probabilities is not None and second.probabilities is not None:
+        probabilities = np.where(new[:, None], second.probabilities, probabilities)
+    stated = first.stated
+    if stated is not None and second.stated is not None:
+        stated = np.where(new, second.stated, stated)
+    return OwnPredictions(
+        predicted=np.where(new, second.predicted, first.predicted),
+        probabilities=probabilities,
+        stated=stated,
+        unmatched=(*first.unmatched, *second.unmatched),
+    )
+
+
 def read_predictions(path: Path, dataset: Dataset, *, lenient: bool = False) -> OwnPredictions:
     """Read ``path,label,predicted[,prob:CLASS...]`` and align it with the data.
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from textwrap import wrap
 from typing import Any
 
-from diagnose.findings import Conclusion, Estimate, Evidence, Finding, Kind, Verdict
+from diagnose.ceiling import ENOUGH
+from diagnose.findings import Ceiling, Conclusion, Estimate, Evidence, Finding, Kind, Matrix, Verdict
 from diagnose.verdict import shares
 from zoo.data.names import printable
 
@@ -33,6 +34,7 @@ def text(verdict: Verdict) -> str:
     """What the terminal shows: the verdict, the points, at most five causes, remarks, and what was not tested."""
     lines = [verdict.summary, ""]
     lines += [f"  {line}" for line in _points(verdict)]
+    lines += [f"  {line}" for line in _matrix(verdict.matrix)]
     for number, finding in enumerate(verdict.causes[:_SHOWN_CAUSES], start=1):
         lines += ["", *_cause(number, finding)]
     if len(verdict.causes) > _SHOWN_CAUSES:
@@ -63,6 +65,13 @@ def as_json(verdict: Verdict) -> dict[str, Any]:
             "yours": _estimate(verdict.yours),
             "data": _estimate(data_share),
             "algorithm": _estimate(algorithm_share),
+        },
+        "ceiling": None if verdict.limits is None else _ceiling(verdict.limits, verdict.target),
+        "matrix": {
+            "A": _estimate(verdict.matrix.positive_control),
+            "B": _estimate(verdict.matrix.reference),
+            "C": _estimate(verdict.matrix.own_code),
+            "D": _estimate(verdict.matrix.yours),
         },
         "causes": [_finding(finding) for finding in verdict.causes],
         "remarks": [_finding(finding) for finding in verdict.remarks],
@@ -114,8 +123,11 @@ def _points(verdict: Verdict) -> Iterator[str]:
     data_share, algorithm_share = shares(verdict)
     if verdict.target is not None:
         yield f"asked for       {percent(verdict.target)}"
-    if verdict.ceiling is not None:
-        yield f"known-good      {interval(verdict.ceiling)}"
+    reference = verdict.matrix.reference or verdict.ceiling
+    if reference is not None:
+        yield f"known-good      {interval(reference)}"
+    if verdict.limits is not None:
+        yield f"at best         {at_best(verdict.limits)}"
     if verdict.yours is not None:
         yield f"yours           {interval(verdict.yours)}"
     if data_share is not None and data_share.value > 0:
@@ -123,6 +135,46 @@ def _points(verdict: Verdict) -> Iterator[str]:
     if algorithm_share is not None and algorithm_share.value > 0:
         yield f"by algorithm    {points(algorithm_share)}"
     yield f"certainty       {verdict.strength}"
+
+
+def at_best(limits: Ceiling) -> str:
+    """What the labels leave room for, and how far that may be believed."""
+    ends = f"{percent(limits.given.interval[1])} on these labels, {percent(limits.corrected.interval[1])} on right ones"
+    if limits.enough:
+        return f"{ends}; right to within {100 * limits.self_test.stray:.1f} points on labels drawn anew"
+    return f"{ends}; a guess: the smallest class has {limits.smallest_class} images, it takes {ENOUGH}"
+
+
+def _ceiling(limits: Ceiling, target: float | None) -> dict[str, Any]:
+    """Both ceilings, whether they prove the target out of reach, and the test of their ends on this very data."""
+    test = limits.self_test
+    return {
+        "given": _estimate(limits.given),
+        "corrected": _estimate(limits.corrected),
+        "forbids_target": None if target is None else limits.forbids(target),
+        "enough_images": limits.enough,
+        "smallest_class": limits.smallest_class,
+        "self_test": {
+            "relabelled": list(test.shares),
+            "expected": dict(zip(("low", "high"), ([_number(v) for v in end] for end in test.expected), strict=True)),
+            "found": dict(zip(("low", "high"), ([_number(v) for v in end] for end in test.found), strict=True)),
+            "stray": _number(test.stray),
+        },
+    }
+
+
+def _matrix(matrix: Matrix) -> Iterator[str]:
+    """The four cells, once the person's own column has something in it that the points do not show."""
+    if matrix.own_code is None:
+        return
+    yield ""
+    yield f"{'':16}{'known-good algorithm':24}your algorithm"
+    for data, good, own in (
+        ("known-good data", matrix.positive_control, matrix.own_code),
+        ("your data", matrix.reference, matrix.yours),
+    ):
+        cells = ["not measured" if cell is None else interval(cell) for cell in (good, own)]
+        yield f"{data:16}{cells[0]:24}{cells[1]}"
 
 
 def _cause(number: int, finding: Finding) -> Iterator[str]:

@@ -21,17 +21,37 @@ def judged_on(context: Context, predictions: OwnPredictions) -> IntArray:
     return held_out if len(held_out) else predictions.known
 
 
-def rescore(context: Context, predictions: OwnPredictions) -> tuple[Estimate, Estimate]:
-    """Their accuracy, and the reference's minus theirs on the same pictures."""
+def rescore(
+    context: Context, predictions: OwnPredictions, known_good: IntArray | None = None
+) -> tuple[Estimate, Estimate]:
+    """Their accuracy, and the reference's minus theirs on the same pictures.
+
+    Args:
+        context: The data.
+        predictions: What their model says.
+        known_good: What a reference stronger than the probe says, ``(n,)``; -1 where it was not asked.
+    """
     rows = judged_on(context, predictions)
-    theirs = predictions.predicted[rows] == context.labels[rows]
-    return accuracy(theirs), paired_difference(context.correct(context.backbones[0])[rows], theirs)
+    theirs = predictions.predicted == context.labels
+    both, said = _said(context, rows, known_good)
+    gap = paired_difference(said == context.labels[both], theirs[both])
+    return accuracy(theirs[rows]), gap
 
 
-def prediction_findings(context: Context, predictions: OwnPredictions) -> list[Finding]:
+def _said(context: Context, rows: IntArray, known_good: IntArray | None) -> tuple[IntArray, IntArray]:
+    """Those of the pictures that the known-good model was asked about, and what it says of each."""
+    if known_good is None or not (known_good[rows] >= 0).any():
+        return rows, context.predicted(context.best)[rows]
+    both = rows[known_good[rows] >= 0]
+    return both, known_good[both]
+
+
+def prediction_findings(
+    context: Context, predictions: OwnPredictions, known_good: IntArray | None = None
+) -> list[Finding]:
     """What the predictions alone show: mixed-up outputs, a score that does not add up, and whose errors they are."""
     rows = judged_on(context, predictions)
-    found = [_label_map(context, predictions, rows), _errors(context, predictions, rows)]
+    found = [_label_map(context, predictions, rows), _errors(context, predictions, *_said(context, rows, known_good))]
     if context.got is not None:
         found.append(_evaluation(context, predictions, rows))
     return found
@@ -70,12 +90,12 @@ def _label_map(context: Context, predictions: OwnPredictions, rows: IntArray) ->
     )
 
 
-def _errors(context: Context, predictions: OwnPredictions, rows: IntArray) -> Finding:
+def _errors(context: Context, predictions: OwnPredictions, rows: IntArray, good: IntArray) -> Finding:
     """Errors that the known-good model makes too are the data's; errors only theirs are the algorithm's."""
     names = context.dataset.classes
-    wrong = rows[predictions.predicted[rows] != context.labels[rows]]
-    good = context.predicted(context.backbones[0])
-    alone = wrong[good[wrong] == context.labels[wrong]]
+    missed = predictions.predicted[rows] != context.labels[rows]
+    wrong = rows[missed]
+    alone = wrong[good[missed] == context.labels[wrong]]
     evidence = (
         Evidence(statistic="errors", value=float(len(wrong)), unit="pictures", sample_size=len(rows)),
         Evidence(

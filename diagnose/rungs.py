@@ -1,78 +1,86 @@
-"""What the rungs of the ladder beyond the data add to the results: the person's own algorithm."""
+"""What the rungs of the ladder beyond the data add to the results."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-from diagnose.algorithm import ExamineOptions, examine
-from diagnose.algorithm_data import pictures_of
-from diagnose.context import Context
-from diagnose.findings import CheckFailure, Control, Estimate, Finding, NotTested
+from diagnose.findings import CheckFailure, Control, Estimate, Finding, Kind, NotTested, Outcome
 from diagnose.verdict import Results
 
 
 @dataclass(frozen=True, kw_only=True)
-class AlgorithmRung:
-    """What an examination of the person's algorithm found.
+class Rung:
+    """What one thing that the person handed over shows.
 
     Attributes:
         findings: One for every cause that was looked at.
-        controls: Their algorithm, the known-good recipe and every swap, on the same pictures.
+        controls: Accuracies that were measured.
         failures: Experiments of ours that failed.
         not_tested: Causes that stay open.
-        yours: What their algorithm reached on a part of the data; ``None`` where the known-good recipe has not been
-            trained on the same part, since it then compares with nothing.
-        known_good: What the known-good recipe reached on that part.
+        yours: What their model or algorithm reaches on their data.
+        known_good: What a known-good model reaches on the same pictures; ``None`` where the reference's figure is it.
+        gap: Known-good minus theirs, where the two were compared picture by picture.
+        own_code: Cell C: their algorithm on known-good data.
+        own_line: Accuracy that cell C must reach.
     """
 
-    findings: tuple[Finding, ...]
-    controls: tuple[Control, ...]
-    failures: tuple[CheckFailure, ...]
-    not_tested: tuple[NotTested, ...]
-    yours: Estimate | None
-    known_good: Estimate | None
+    findings: tuple[Finding, ...] = ()
+    controls: tuple[Control, ...] = ()
+    failures: tuple[CheckFailure, ...] = ()
+    not_tested: tuple[NotTested, ...] = ()
+    yours: Estimate | None = None
+    known_good: Estimate | None = None
+    gap: Estimate | None = None
+    own_code: Estimate | None = None
+    own_line: float = 0.9
 
     def added_to(self, results: Results) -> Results:
-        """The results with this rung. Predictions, where there are some, say more about the person's own accuracy."""
+        """The results with this rung. What the person's accuracy is, the first rung that knows it says."""
         tested = {finding.cause for finding in self.findings} | {entry.name for entry in self.not_tested}
         open_ = tuple(entry for entry in results.not_tested if entry.name not in tested)
         joined = replace(
             results,
-            findings=(*results.findings, *self.findings),
+            findings=_joined(results.findings, self.findings),
             controls=(*results.controls, *self.controls),
             failures=(*results.failures, *self.failures),
             not_tested=(*open_, *self.not_tested),
         )
-        if results.yours is not None or self.yours is None or self.known_good is None:
-            return joined
-        return replace(joined, yours=self.yours, ceiling=self.known_good, gap=self.known_good - self.yours)
+        if self.own_code is not None:
+            joined = replace(joined, own_code=self.own_code, own_line=self.own_line)
+        return self._compared(joined)
+
+    def _compared(self, results: Results) -> Results:
+        known_good = self.known_good or results.reference
+        if results.yours is not None or self.yours is None or known_good is None:
+            return results
+        return replace(
+            results,
+            yours=self.yours,
+            ceiling=self.known_good or results.ceiling,
+            gap=self.gap or known_good - self.yours,
+            paired=self.gap is not None,
+        )
 
 
-def algorithm_rung(context: Context, path: Path, *, budget: float | None) -> AlgorithmRung:
-    """Examine the person's algorithm on a part of their data.
+def _joined(before: tuple[Finding, ...], after: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    """Both; of one cause that both speak of, what the stronger evidence says."""
+    joined = list(before)
+    for finding in after:
+        rivals = [f for f in before if (f.cause, f.side) == (finding.cause, finding.side)]
+        if any(_weight(rival) >= _weight(finding) for rival in rivals):
+            continue
+        joined = [f for f in joined if not any(f is rival for rival in rivals)] + [finding]
+    return tuple(joined)
 
-    Args:
-        context: The data.
-        path: Their Python file.
-        budget: Seconds it may take; the default of ``ExamineOptions`` where ``None``.
 
-    Raises:
-        OptionError: There is no such file.
-        DataError: The data has no held-out pictures of two classes.
-    """
-    options = ExamineOptions(seed=context.seed, progress=context.progress)
-    if budget is not None:
-        options = replace(options, budget=budget)
-    pictures = pictures_of(context.dataset, train=options.train, validation=options.validation, seed=context.seed)
-    found = examine(path, pictures, options)
-    reached = {control.name: control.accuracy for control in found.controls}
-    theirs, known_good = reached.get("theirs"), reached.get("known-good")
-    return AlgorithmRung(
-        findings=found.findings,
-        controls=found.controls,
-        failures=found.failures,
-        not_tested=found.not_tested,
-        yours=theirs if known_good is not None else None,
-        known_good=known_good,
-    )
+_OUTCOMES = (Outcome.NOT_APPLICABLE, Outcome.PASS, Outcome.REVIEW, Outcome.FAIL)
+
+
+def _weight(finding: Finding) -> tuple[bool, int]:
+    """An experiment outweighs what was only seen; among equals the graver outcome counts."""
+    return proven(finding), _OUTCOMES.index(finding.outcome)
+
+
+def proven(finding: Finding) -> bool:
+    """Whether an intervention is behind the finding."""
+    return finding.points is not None or any(e.kind is Kind.INTERVENTION for e in finding.evidence)

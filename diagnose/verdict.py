@@ -16,12 +16,14 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from diagnose.findings import (
+    Ceiling,
     CheckFailure,
     Conclusion,
     Control,
     Estimate,
     Finding,
     Kind,
+    Matrix,
     NotTested,
     Outcome,
     Side,
@@ -51,6 +53,7 @@ class Results:
         positive_line: Accuracy that cell A must exceed with its whole interval for the installation to be trusted.
         reference: Cell B: the best control's held-out accuracy on the person's data.
         ceiling: The best accuracy that this data allows, where it could be estimated.
+        limits: The same with its self-test, on given and on corrected labels.
         yours: Cell D.
         gap: Reference minus theirs on the same images, where both are known; the plain difference otherwise.
         paired: Whether ``gap`` compares the two on the very same images.
@@ -69,6 +72,7 @@ class Results:
     positive_line: float = 0.9
     reference: Estimate | None = None
     ceiling: Estimate | None = None
+    limits: Ceiling | None = None
     yours: Estimate | None = None
     gap: Estimate | None = None
     paired: bool = False
@@ -125,10 +129,17 @@ def adjudicate(results: Results) -> Verdict:
         summary=summary,
         target=results.target,
         ceiling=results.ceiling or results.reference,
+        limits=results.limits,
         yours=results.yours,
         causes=tuple(sorted(causes, key=_weight)),
         remarks=tuple(sorted((replace(finding, outcome=Outcome.REVIEW) for finding in other), key=_weight)),
         passed=tuple(sorted(passed)),
+        matrix=Matrix(
+            positive_control=results.positive_control,
+            reference=results.reference,
+            own_code=results.own_code,
+            yours=results.yours,
+        ),
         controls=results.controls,
         not_tested=results.not_tested,
         failures=results.failures,
@@ -175,7 +186,7 @@ def _conclude(results: Results, data: tuple[Finding, ...], algorithm: tuple[Find
 def _complaint(results: Results, data: tuple[Finding, ...], algorithm: tuple[Finding, ...]) -> Level:
     """Whether there is a failure at all: GOOD where there is none."""
     if results.target is not None:
-        return level(results.yours or results.ceiling or results.reference, results.target)
+        return level(results.yours or results.reference, results.target)
     if data or algorithm:
         return Level.BAD
     if results.gap is None:
@@ -289,6 +300,9 @@ def _straddles(results: Results) -> Answer:
 def _open(results: Results) -> Answer:
     settle = next((test.needs for test in results.not_tested if test.name == "reference"), "")
     summary = "Cannot tell: a known-good model falls short here too, and no check found why."
+    if results.target is not None and results.limits is not None and results.limits.forbids(results.target):
+        bound = 100 * results.limits.given.interval[1]
+        summary += f" No classifier that sees the images as the frozen models do can exceed {bound:.0f} %."
     if settle:
         summary += f" It would be settled by {settle}."
     return Conclusion.UNDETERMINED, Strength.NONE, summary

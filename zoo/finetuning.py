@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo import device_name
+from zoo.data.dataset import Dataset
 from zoo.errors import RunError
 from zoo.progress import ProgressCallback, silent
 from zoo.ranks import is_main, several
@@ -33,7 +34,7 @@ def _mute(_: str) -> None:
 
 def finetune(
     model: str,
-    data: str | Path,
+    data: str | Path | Dataset,
     *,
     out: str | Path | None = None,
     device: str = "auto",
@@ -46,7 +47,7 @@ def finetune(
 
     Args:
         model: A name of the catalog, an alias (``resnet``), ``hf-hub:owner/name`` or a local file.
-        data: An image folder, a manifest, a zip, or ``hf:name``.
+        data: An image folder, a manifest, a zip, ``hf:name``, or what ``zoo.data.read`` made of one.
         out: Folder of the run; by default the next number under ``runs/``.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         offline: Make no network call.

@@ -9,6 +9,8 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
+from zoo.blas import leading_axes
+
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 
@@ -43,7 +45,7 @@ def reduce(features: npt.NDArray[np.floating], *, rank: int = RANK, seed: int = 
         axes = np.eye(d, dtype=np.float32)
     else:
         sample -= mean
-        axes = np.linalg.eigh(sample.T @ sample)[1][:, -rank:]
+        axes = leading_axes(sample.T @ sample, rank)
     reduced = np.empty((n, axes.shape[1]), dtype=np.float32)
     for start in range(0, n, _CHUNK):
         chunk = slice(start, start + _CHUNK)

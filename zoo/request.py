@@ -39,7 +39,7 @@ class Request:
 
 def check_request(
     model: str,
-    data: str | Path,
+    data: str | Path | Dataset,
     *,
     out: str | Path | None = None,
     device: str = "auto",
@@ -50,7 +50,7 @@ def check_request(
 
     Args:
         model: A name of the catalog, an alias, ``hf-hub:owner/name`` or a local file.
-        data: Whatever ``zoo.read`` takes.
+        data: Whatever ``zoo.data.read`` takes, or what it gave.
         out: Folder of the run, new or empty.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         offline: Make no network call.
@@ -63,8 +63,9 @@ def check_request(
     device_name.parse(device)
     folder = None if out is None else vacant(Path(out))
     chosen = card(model, offline=offline)
-    dataset = read(data, offline=offline)
-    source = str(Path(data).resolve()) if Path(data).exists() else str(data)
+    dataset = data if isinstance(data, Dataset) else read(data, offline=offline)
+    named = data.root if isinstance(data, Dataset) else data
+    source = str(Path(named).resolve()) if Path(named).exists() else str(named)
     return Request(card=chosen, dataset=dataset, settings=settings, source=source, out=folder, device=device)
 
 

@@ -11,16 +11,34 @@ from cli.options import DATA_HELP, Device, Json, Offline, Seed
 
 
 def command(
-    data: Annotated[str | None, typer.Argument(help=DATA_HELP, metavar="DATA", show_default=False)] = None,
+    data: Annotated[
+        str | None, typer.Argument(help=f"{DATA_HELP} Or a run folder of ours.", metavar="DATA|RUN", show_default=False)
+    ] = None,
     predictions: Annotated[
         Path | None,
         typer.Option("--predictions", help="CSV of what your model says: path,label,predicted[,prob:CLASS...]."),
     ] = None,
     target: Annotated[float | None, typer.Option("--target", help="The accuracy you need, such as 0.95.")] = None,
     got: Annotated[float | None, typer.Option("--got", help="The accuracy you get, such as 0.71.")] = None,
+    log: Annotated[
+        Path | None,
+        typer.Option("--log", help="The training's log: CSV, TensorBoard events or trainer_state.json."),
+    ] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option("--checkpoint", help="Your trained weights (.safetensors, .pth); needs --model.")
+    ] = None,
+    model: Annotated[str, typer.Option("--model", help="The architecture of the checkpoint, such as resnet50.")] = "",
+    mean: Annotated[
+        str | None, typer.Option("--mean", help="What you subtract, pixel / 255: 0.5 or 0.485,0.456,0.406.")
+    ] = None,
+    std: Annotated[str | None, typer.Option("--std", help="What you divide by, likewise.")] = None,
+    size: Annotated[int | None, typer.Option("--size", help="Side of the pictures you feed in, pixels.", min=1)] = None,
     algorithm: Annotated[
         Path | None,
         typer.Option("--algorithm", help="Your Python file. It is run, in a process of its own, on copies."),
+    ] = None,
+    shortcuts: Annotated[
+        Path | None, typer.Option("--shortcuts", help="The shortcuts.json that zoo explain wrote of your model.")
     ] = None,
     init: Annotated[
         Path | None, typer.Option("--init", help="Write a commented algorithm file to fill in, and stop.")
@@ -28,6 +46,10 @@ def command(
     budget: Annotated[
         str | None, typer.Option("--budget", help="Time for the experiments beyond the pass: 30s, 5m, 1h.")
     ] = None,
+    full: Annotated[
+        bool,
+        typer.Option("--full", help="Fine-tune a reference where the probe is too weak; a --budget of 3m implies it."),
+    ] = False,
     report: Annotated[Path | None, typer.Option("--report", help="Write a page with the images to this file.")] = None,
     review: Annotated[
         Path | None, typer.Option("--review", help="Write a page with the 50 most useful images to judge yourself.")
@@ -52,10 +74,11 @@ def command(
     from diagnose.diagnosis import Options, diagnose_fully
     from diagnose.report import as_json, exit_status, text
     from diagnose.review import read_answers, with_answers
+    from diagnose.submission import Checkpoint, Submission, per_channel
     from zoo.errors import OptionError
     from zoo.request import new_file
 
-    given = {} if answers is None else read_answers(answers)
+    judged = {} if answers is None else read_answers(answers)
     if init is not None:
         from diagnose.algorithm_data import write_template
 
@@ -66,7 +89,24 @@ def command(
         raise OptionError("DATA is missing.", remedy="For example: zoo diagnose my_data/")
     for written in filter(None, (report, review, fix)):
         new_file(written)
-    options = Options(budget=None if budget is None else seconds(budget), algorithm=algorithm)
+    options = Options(
+        budget=None if budget is None else seconds(budget),
+        full=full,
+        submission=Submission(
+            log=log,
+            checkpoint=None
+            if checkpoint is None
+            else Checkpoint(
+                path=checkpoint,
+                model=model,
+                mean=per_channel(mean, option="--mean"),
+                std=per_channel(std, option="--std"),
+                size=size,
+            ),
+            algorithm=algorithm,
+            shortcuts=shortcuts,
+        ),
+    )
     with progress(quiet=json_) as tell:
         diagnosis = diagnose_fully(
             data,
@@ -79,7 +119,7 @@ def command(
             offline=offline,
             progress=tell,
         )
-    diagnosis = replace(diagnosis, verdict=with_answers(diagnosis.verdict, given))
+    diagnosis = replace(diagnosis, verdict=with_answers(diagnosis.verdict, judged))
     if json_:
         print_json(as_json(diagnosis.verdict))
     else:

@@ -122,7 +122,7 @@ def _thinned(
 
 def _missed(context: Context, rare: IntArray) -> tuple[Example, ...]:
     """Pictures of the rare classes that were taken for others."""
-    predicted = context.predicted(context.backbones[0])
+    predicted = context.predicted(context.best)
     wrong = np.flatnonzero(np.isin(context.labels, rare) & (predicted != context.labels))
     names = context.dataset.classes
     return tuple(

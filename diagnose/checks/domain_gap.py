@@ -42,7 +42,7 @@ class DomainGap(Check[Context]):
         """Measure the participation ratio with the best backbone."""
         if len(context.dataset) < self.fewest:
             return [not_applicable(self, "There are too few pictures to compare their domain.")]
-        ratio = participation_ratio(context.reduced(context.backbones[0]))
+        ratio = participation_ratio(context.reduced(context.best))
         evidence = (
             Evidence(
                 statistic="directions of variation",

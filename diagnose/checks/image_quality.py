@@ -68,7 +68,7 @@ class ImageQuality(Check[Context]):
                 )
             ]
         held_out = context.held_out
-        correct = context.correct(context.backbones[0])
+        correct = context.correct(context.best)
         cost = matched_cost(correct[held_out], context.labels[held_out], flagged[held_out])
         outcome = judge(cost if flagged[held_out].sum() >= 5 else None)
         listed = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items(), key=lambda item: -item[1]))

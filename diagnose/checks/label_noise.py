@@ -106,7 +106,7 @@ class LabelNoise(Check[Context]):
 
 def measurement_cost(context: Context, noise: NoiseRate) -> Estimate:
     """Accuracy that wrong labels among held-out images hide: with right ones it would be ``measured / (1 - rate)``."""
-    measured = float(context.correct(context.backbones[0])[context.held_out].mean())
+    measured = float(context.correct(context.best)[context.held_out].mean())
 
     def hidden(rate: float) -> float:
         return min(measured * rate / max(1 - rate, 1e-6), 1 - measured)

@@ -122,7 +122,7 @@ def _some(context: Context, block: Block, rng: np.random.Generator, most: int) -
         return block.labels, block.judges
     part = np.sort(rng.permutation(len(block.rows))[:most])
     rows = block.rows[part]
-    return block.labels[part], Judges([context.reduced(context.backbones[0])[rows]], context.folds[rows])
+    return block.labels[part], Judges([context.reduced(context.best)[rows]], context.folds[rows])
 
 
 def _balanced(predicted: IntArray, labels: IntArray) -> float:

@@ -60,7 +60,7 @@ class OffTopic(Check[Context]):
         if share < self.noted_share:
             return [passed(self, f"{int(flagged.sum())} pictures do not belong.", evidence=evidence)]
         held_out = context.held_out
-        correct = context.correct(context.backbones[0])
+        correct = context.correct(context.best)
         cost = matched_cost(correct[held_out], context.labels[held_out], flagged[held_out])
         outcome = judge(cost if flagged[held_out].sum() >= 5 else None)
         order = np.flatnonzero(flagged)[np.argsort(-distance[flagged], kind="stable")]
@@ -91,7 +91,7 @@ class OffTopic(Check[Context]):
     def _cliques(self, context: Context) -> npt.NDArray[np.bool_]:
         """Which pictures are in clusters that have nothing to do with their labels, ``(n,)``."""
         labels, n = context.labels, context.num_classes
-        backbone = context.backbones[0]
+        backbone = context.best
         correct, predicted = context.correct(backbone), context.predicted(backbone)
         prior = np.bincount(labels, minlength=n) / len(labels)
         cluster = _clusters(context.reduced(backbone)[:, -64:], self.cluster_size, seed=context.seed)

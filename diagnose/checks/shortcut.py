@@ -142,13 +142,13 @@ class Shortcut(Check[Context]):
         """Accuracy that hangs on the nuisance, and whether that makes it a fault."""
         held_out = context.held_out
         conflict = (worst.predicted != context.labels)[held_out]
-        correct, labels = context.correct(context.backbones[0])[held_out], context.labels[held_out]
+        correct, labels = context.correct(context.best)[held_out], context.labels[held_out]
         if conflict.sum() >= self.fewest_conflicts:
             gap = matched_cost(correct, labels, conflict, weight=1.0)
             if gap.value >= self.failing_gap or worst.name not in _FRAME:
                 return gap, worst.skill >= self.failing_skill and gap.value >= self.failing_gap
         rng = np.random.default_rng(context.seed)
-        x, folds = context.reduced(context.backbones[0]), context.folds
+        x, folds = context.reduced(context.best), context.folds
         kept = [_residual(x, columns[rng.permutation(len(columns))]), _residual(x, columns)]
         right = [
             linear.cross_predict(features, context.labels, folds, context.num_classes) == context.labels

@@ -113,7 +113,7 @@ class SplitShift(Check[Context]):
         targets = np.stack([part, *(rng.permutation(part) for _ in range(self.permutations))], axis=1).astype(
             np.float32
         )
-        x = context.reduced(context.backbones[0])[rows]
+        x = context.reduced(context.best)[rows]
         fold = folds(part, context.groups[rows], 5, context.seed)
         scores = np.zeros_like(targets)
         for number in np.unique(fold):
@@ -121,7 +121,7 @@ class SplitShift(Check[Context]):
             scores[test] = linear.ridge(x[~test], targets[~test], x[test])
         aucs = np.array([_auc(scores[:, i], targets[:, i] > 0) for i in range(targets.shape[1])])
         label_p, effect = _frequencies(context.labels[rows], part)
-        predicted_p, _ = _frequencies(context.predicted(context.backbones[0])[rows], part)
+        predicted_p, _ = _frequencies(context.predicted(context.best)[rows], part)
         oddness = np.zeros(len(context.dataset), dtype=np.float32)
         oddness[rows] = scores[:, 0]
         return _Shift(
@@ -135,7 +135,7 @@ class SplitShift(Check[Context]):
 
     def _harm(self, context: Context) -> Estimate:
         """Accuracy on random splits of the given proportion minus that on the given split."""
-        given = accuracy(context.correct(context.backbones[0])[context.held_out])
+        given = accuracy(context.correct(context.best)[context.held_out])
         share = len(context.held_out) / len(context.dataset)
         parts = max(2, round(1 / share))
         right, seen = 0, 0

@@ -99,7 +99,7 @@ class TooFewImages(Check[Context]):
 
 def _weakest(context: Context) -> list[str]:
     """The three classes with the lowest recall."""
-    correct, held_out = context.correct(context.backbones[0])[context.held_out], context.labels[context.held_out]
+    correct, held_out = context.correct(context.best)[context.held_out], context.labels[context.held_out]
     right = np.bincount(held_out, weights=correct, minlength=context.num_classes)
     seen = np.bincount(held_out, minlength=context.num_classes)
     recall = np.where(seen > 0, right / np.maximum(seen, 1), np.inf)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
+from diagnose.batchnorm import restate
 from diagnose.sandbox.measurements import EpochFacts, RunFacts, Variant
 from diagnose.sandbox.parts import batch_count, batches, reference_loss
 from diagnose.sandbox.pictures import Transformed
@@ -166,15 +167,6 @@ def _flipped(built: Built, eval_data: Transformed, labels: Any) -> float:
 
 def _restated(built: Built, train_data: Transformed, eval_data: Transformed, labels: Any) -> float | None:
     """Validation accuracy after every batch-norm layer averaged its statistics over training pictures anew."""
-    norms = [m for m in built.model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]  # noqa: SLF001
-    norms = [m for m in norms if m.track_running_stats]
-    if not norms:
+    if not restate(built.model, lambda: predict(built.model, train_data, training=True)):
         return None
-    momenta: Sequence[float | None] = [m.momentum for m in norms]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # a plain average
-    predict(built.model, train_data, training=True)
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
     return float((predict(built.model, eval_data).argmax(1).numpy() == labels).mean())

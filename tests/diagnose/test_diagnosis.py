@@ -10,10 +10,12 @@ import pytest
 from diagnose import diagnosis as module
 from diagnose.check import DATA_CHECKS, Check
 from diagnose.diagnosis import Options, examine
+from diagnose.escalation import Stronger
 from diagnose.findings import Conclusion, Control, Estimate, Outcome, Side
 from diagnose.predictions import OwnPredictions
 from diagnose.report import as_json, exit_status, text
 from tests import faults
+from zoo.errors import DataError
 
 WORKS = Control(name="positive-control", accuracy=Estimate(value=0.97, interval=(0.94, 0.99)))
 
@@ -151,12 +153,62 @@ def test_a_target_out_of_reach_asks_for_a_stronger_reference():
     assert "reference" in {entry.name for entry in verdict.not_tested}
 
 
-def test_a_stronger_reference_is_used_where_one_is_at_hand():
-    strong = Control(name="fine-tuned", accuracy=Estimate(value=0.999, interval=(0.9985, 1.0)))
+def knowing(context):
+    """A stronger reference that is always right on the held-out pictures."""
+    predicted = np.full(len(context.dataset), -1)
+    predicted[context.held_out] = context.labels[context.held_out]
+    right = Estimate(value=1.0, interval=(0.998, 1.0))
+    return Stronger(control=Control(name="fine-tuned", accuracy=right), predicted=predicted)
+
+
+def test_a_stronger_reference_is_used_where_the_probe_misses_the_target():
     context = faults.healthy(0, 400).context(target=0.998, got=0.5)
-    verdict = examine(context, positive_control=WORKS, options=Options(escalate=lambda *_: strong)).verdict
+    options = Options(escalate=lambda context, _: knowing(context))
+    verdict = examine(context, positive_control=WORKS, options=options).verdict
     assert verdict.conclusion is Conclusion.ALGORITHM
     assert "fine-tuned" in {control.name for control in verdict.controls}
+
+
+def test_a_probe_that_reaches_the_target_needs_no_stronger_reference():
+    def never(*_):
+        raise AssertionError("trained for nothing")
+
+    context = faults.healthy(0, 400).context(target=0.5, got=0.3)
+    assert not examine(context, positive_control=WORKS, options=Options(escalate=never)).verdict.failures
+
+
+def test_predictions_that_beat_the_probe_call_for_a_stronger_reference_which_they_are_then_compared_with():
+    context = faults.misspelt(faults.healthy(), 0.5).context()
+    theirs = replace(context, predictions=OwnPredictions(predicted=context.labels.copy()))
+    options = Options(escalate=lambda context, _: knowing(context))
+    verdict = examine(theirs, positive_control=WORKS, options=options).verdict
+    assert verdict.conclusion is not Conclusion.BOTH
+    assert "fine-tuned" in {control.name for control in verdict.controls}
+
+
+def test_a_stronger_reference_that_cannot_be_trained_is_reported_and_stops_nothing():
+    def fails(*_):
+        raise DataError("There are no pictures to train on.", remedy="")
+
+    context = faults.healthy(0, 200).context(target=0.999, got=0.5)
+    verdict = examine(context, positive_control=WORKS, options=Options(escalate=fails)).verdict
+    assert [failure.check for failure in verdict.failures] == ["reference"]
+
+
+def test_the_ceiling_is_shown_with_its_self_test_and_a_guess_is_called_one():
+    verdict = verdict_of(faults.healthy(0, 300), target=0.999)
+    limits = as_json(verdict)["ceiling"]
+    assert limits["given"]["interval"][0] <= limits["given"]["value"] <= limits["given"]["interval"][1]
+    assert limits["enough_images"] is False
+    assert limits["forbids_target"] is False
+    assert len(limits["self_test"]["expected"]["high"]) == len(limits["self_test"]["relabelled"])
+    assert "a guess: the smallest class has" in text(verdict)
+
+
+def test_too_few_pictures_have_no_ceiling_and_it_is_said():
+    verdict = verdict_of(faults.healthy(3, 30))
+    assert verdict.limits is None
+    assert "ceiling" in {entry.name for entry in verdict.not_tested}
 
 
 def test_the_json_has_the_documented_keys_and_no_nan():

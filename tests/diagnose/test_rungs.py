@@ -1,41 +1,74 @@
-"""The person's algorithm as a rung of the ladder."""
+"""What the higher rungs of the ladder add to the results."""
 
 import pytest
 
-from diagnose.findings import Estimate, NotTested
-from diagnose.rungs import AlgorithmRung
-from diagnose.verdict import Results
-
-
-def rung(**changes):
-    empty = {"findings": (), "controls": (), "failures": (), "not_tested": (), "yours": None, "known_good": None}
-    return AlgorithmRung(**{**empty, **changes})
+from diagnose.findings import Estimate, Finding, NotTested, Outcome, Side
+from diagnose.report import as_json, text
+from diagnose.rungs import Rung
+from diagnose.verdict import Results, adjudicate
 
 
 def accuracy(value):
     return Estimate(value=value, interval=(value - 0.02, value + 0.02))
 
 
+def finding(outcome, points=None):
+    return Finding(check="x", cause="schedule", side=Side.ALGORITHM, outcome=outcome, message="", points=points)
+
+
 def test_theirs_is_compared_with_the_known_good_recipe_on_the_same_pictures():
-    joined = rung(yours=accuracy(0.7), known_good=accuracy(0.9)).added_to(Results(reference=accuracy(0.95)))
+    joined = Rung(yours=accuracy(0.7), known_good=accuracy(0.9)).added_to(Results(reference=accuracy(0.95)))
     assert joined.gap.value == pytest.approx(0.2)
     assert joined.ceiling == accuracy(0.9)
 
 
 def test_predictions_say_more_of_the_persons_accuracy_than_an_examination():
     before = Results(yours=accuracy(0.8), gap=accuracy(0.1))
-    joined = rung(yours=accuracy(0.7), known_good=accuracy(0.9)).added_to(before)
+    joined = Rung(yours=accuracy(0.7), known_good=accuracy(0.9)).added_to(before)
     assert joined.yours == accuracy(0.8)
     assert joined.gap == accuracy(0.1)
 
 
-def test_an_accuracy_with_nothing_to_compare_it_with_makes_no_gap():
-    joined = rung(yours=accuracy(0.7)).added_to(Results(reference=accuracy(0.95)))
-    assert joined.gap is None
-    assert joined.yours is None
+def test_without_a_known_good_model_on_the_same_pictures_the_reference_is_compared_with():
+    joined = Rung(yours=accuracy(0.7)).added_to(Results(reference=accuracy(0.95)))
+    assert joined.gap.value == pytest.approx(0.25)
+    assert not joined.paired
+
+
+def test_what_was_compared_picture_by_picture_is_paired():
+    joined = Rung(yours=accuracy(0.7), gap=accuracy(0.2)).added_to(Results(reference=accuracy(0.95)))
+    assert joined.gap == accuracy(0.2)
+    assert joined.paired
+
+
+def test_their_code_on_known_good_data_is_cell_c():
+    joined = Rung(own_code=accuracy(0.4), own_line=0.8).added_to(Results())
+    assert (joined.own_code, joined.own_line) == (accuracy(0.4), 0.8)
+
+
+def test_an_experiment_outweighs_what_was_only_seen_and_the_graver_of_equals_counts():
+    seen = finding(Outcome.FAIL)
+    tried = finding(Outcome.PASS, points=accuracy(0.0))
+    assert Rung(findings=(tried,)).added_to(Results(findings=(seen,))).findings == (tried,)
+    assert Rung(findings=(seen,)).added_to(Results(findings=(tried,))).findings == (tried,)
+    assert Rung(findings=(finding(Outcome.REVIEW),)).added_to(Results(findings=(seen,))).findings == (seen,)
 
 
 def test_what_was_examined_is_no_longer_listed_as_needing_the_file():
     before = Results(not_tested=(NotTested(name="schedule", needs="--algorithm"),))
-    joined = rung(not_tested=(NotTested(name="schedule", needs="a larger --budget"),)).added_to(before)
+    joined = Rung(not_tested=(NotTested(name="schedule", needs="a larger --budget"),)).added_to(before)
     assert [entry.needs for entry in joined.not_tested] == ["a larger --budget"]
+
+
+def test_all_four_cells_are_in_the_json_and_in_the_text_once_the_code_was_run():
+    results = Results(positive_control=accuracy(0.91), reference=accuracy(0.88), yours=accuracy(0.6))
+    assert "your algorithm" not in text(adjudicate(results))
+    verdict = adjudicate(Rung(own_code=accuracy(0.4), own_line=0.8).added_to(results))
+    assert "40.0 %" in text(verdict)
+    assert "91.0 %" in text(verdict)
+    assert {name: cell["value"] for name, cell in as_json(verdict)["matrix"].items()} == {
+        "A": 0.91,
+        "B": 0.88,
+        "C": 0.4,
+        "D": 0.6,
+    }

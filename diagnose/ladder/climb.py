@@ -1,0 +1,84 @@
+"""Up the ladder: every rung that the person handed over.
+
+What measures their accuracy picture by picture comes before what merely states it.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from diagnose.context import Context
+from diagnose.ladder.algorithm import algorithm_rung
+from diagnose.ladder.checkpoint import checkpoint_rung
+from diagnose.ladder.log import log_rung
+from diagnose.ladder.shortcuts import read_shortcuts, shortcut_rung
+from diagnose.loading import load
+from diagnose.logs.reading import read_log
+from diagnose.submission import Submission
+from diagnose.verdict import Results
+
+
+def read_ahead(submission: Submission, *, offline: bool = False) -> None:
+    """Read what can be read at once, so that a mistake in a file is told before the pass, not after it.
+
+    Raises:
+        ZooError: Something handed over cannot be used.
+    """
+    if submission.log is not None:
+        read_log(submission.log)
+    if submission.shortcuts is not None:
+        read_shortcuts(submission.shortcuts)
+    if submission.checkpoint is not None:
+        load(submission.checkpoint, offline=offline)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """On which terms the rungs are climbed.
+
+    Attributes:
+        budget: Seconds for all rungs; each has a default of its own where ``None``.
+        confirm: Whether the edit that mends the algorithm is tried.
+        device: auto, cpu, cuda, ... for a checkpoint.
+        offline: Make no network call.
+    """
+
+    budget: float | None = None
+    confirm: bool = False
+    device: str = "auto"
+    offline: bool = False
+
+
+DEFAULT_TERMS = Terms()
+
+
+def climb(submission: Submission, context: Context, results: Results, terms: Terms) -> Results:
+    """The results with every rung that there is.
+
+    Args:
+        submission: What the person handed over.
+        context: Their data.
+        results: What is known so far.
+        terms: Budget and the like.
+
+    Raises:
+        ZooError: Something handed over cannot be used.
+    """
+    begun = time.perf_counter()
+
+    def left() -> float | None:
+        return None if terms.budget is None else max(0.0, terms.budget - (time.perf_counter() - begun))
+
+    if submission.checkpoint is not None:
+        rung = checkpoint_rung(
+            context, submission.checkpoint, budget=left(), device=terms.device, offline=terms.offline
+        )
+        results = rung.added_to(results)
+    if submission.log is not None:
+        results = log_rung(context, submission.log, results).added_to(results)
+    if submission.shortcuts is not None:
+        results = shortcut_rung(submission.shortcuts).added_to(results)
+    if submission.algorithm is not None:
+        results = algorithm_rung(context, submission.algorithm, budget=left()).added_to(results)
+    return results
