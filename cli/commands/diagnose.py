@@ -35,6 +35,12 @@ def command(
         Path | None,
         typer.Option("--algorithm", help="Your Python file. It is run, in a process of its own, on copies."),
     ] = None,
+    command: Annotated[
+        str | None,
+        typer.Option(
+            "--command", help='Your training: "python train.py --data {data} --out {out}". It is run, on copies.'
+        ),
+    ] = None,
     init: Annotated[
         Path | None, typer.Option("--init", help="Write a commented algorithm file to fill in, and stop.")
     ] = None,
@@ -89,6 +95,7 @@ def command(
                 std=per_channel(std, option="--std"),
                 size=size,
             ),
+            command=command,
             algorithm=algorithm,
         ),
     )
