@@ -221,7 +221,9 @@ class CurveJudge:
         if gap is not None and gap > self.gap:
             return None
         words = f"the loss has levelled out at {values[-1]:.3g}, with {fit:.1%} right"
-        return _sign(Shape.UNDERFITTING, _levelled(loss), words, "accuracy where the curves level out", fit, self.fitted)
+        return _sign(
+            Shape.UNDERFITTING, _levelled(loss), words, "accuracy where the curves level out", fit, self.fitted
+        )
 
 
 def _sign(shape: Shape, since: float, words: str, statistic: str, value: float, reference: float) -> Sign:
