@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-from zoo.models.classifier import embed
+from zoo.classifier import embed
 
 from diagnose import linear
 from diagnose.batchnorm import restate

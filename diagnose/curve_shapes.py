@@ -55,12 +55,16 @@ class CurveJudge:
         flat: Share of the first loss that must be won for the curve not to be flat.
         hardly: Accuracy over chance, as a share of what is left to win, that a flat curve stays under.
         overfit: Rise of the validation loss over its least, as a share, while the training loss falls.
-        gap: Training less validation accuracy that counts as overfitting where the training pictures are known by heart.
-        fitted: Training accuracy from which on they are; under it, levelled, they are underfitted.
+        gap: Training less validation accuracy that counts as overfitting.
+        fitted: Accuracy under which pictures, once the curves have levelled out, are underfitted.
         improving: Fall of a loss over the last third, as a share, from which on it still improves.
         level: Fall over the last third under which a curve has levelled out.
         rough: Mean jump of a loss between neighbours, over its own size, in the second half of a noisy curve.
         slow: Share of the first loss that a slow curve has not won by its end.
+        steady: Share of its steps that must go down.
+        blown: Training loss over that of knowing nothing, from which on it blew up, where nothing was learnt.
+        gaining: Accuracy won over the last third, where it is logged, from which on it still improves.
+        known: Training accuracy from which on the gap to other pictures is overfitting.
     """
 
     rise: float = 1.5
@@ -68,11 +72,15 @@ class CurveJudge:
     hardly: float = 0.10
     overfit: float = 0.15
     gap: float = 0.10
-    fitted: float = 0.95
+    fitted: float = 0.9
     improving: float = 0.12
-    level: float = 0.05
+    level: float = 0.10
     rough: float = 0.25
     slow: float = 0.5
+    steady: float = 0.8
+    blown: float = 1.5
+    gaining: float = 0.02
+    known: float = 0.85
 
     def __call__(self, curves: Curves, *, num_classes: int | None = None) -> tuple[Sign, ...]:
         """The shapes that these curves have, gravest first.
@@ -85,12 +93,11 @@ class CurveJudge:
         diverged = self._diverged(seen)
         if diverged is not None:
             return (diverged,)
-        plateau = self._plateau(seen)
-        if plateau is not None:
-            return (plateau,)
+        stuck = self._slow(seen) or self._plateau(seen)
+        if stuck is not None:
+            return (stuck,)
         signs = (
             self._noisy(seen),
-            self._slow(seen),
             self._improving(seen),
             self._overfitting(seen),
             self._underfitting(seen),
@@ -114,6 +121,12 @@ class CurveJudge:
         if ratio > self.rise and end > 1.1 * values[0]:
             words = f"the training loss rises from {values[low]:.3g} to {end:.3g}"
             return _sign(Shape.DIVERGED, seen.train.at[low], words, "last over least training loss", ratio, self.rise)
+        if seen.learnt is not None and seen.learnt < self.hardly and values.max() > self.blown * seen.chance_loss:
+            # Blown up in the first steps and dead ever since: the mean over the first epoch still shows it.
+            high = float(values.max())
+            words = f"the training loss was {high:.3g}, where knowing nothing costs {seen.chance_loss:.3g}"
+            at = seen.train.at[int(values.argmax())]
+            return _sign(Shape.DIVERGED, at, words, "highest training loss", high, self.blown * seen.chance_loss)
         return None
 
     def _plateau(self, seen: _Seen) -> Sign | None:
@@ -123,11 +136,10 @@ class CurveJudge:
             return None
         won = float((values[0] - np.median(values[-3:])) / max(abs(values[0]), 1e-9))
         best = seen.best_accuracy
-        if best is not None:
-            learnt = (best - seen.chance) / (1 - seen.chance)
-            stuck = learnt < self.hardly and won < 2 * self.flat
+        if seen.learnt is not None:
+            stuck = seen.learnt < self.hardly and won < 2 * self.flat
         else:
-            stuck = won < self.flat and float(values[0]) > 0.5 * seen.chance_loss
+            stuck = won < self.flat and float(values[0]) > 0.4 * seen.chance_loss
         if not stuck:
             return None
         words = f"the loss goes from {values[0]:.3g} to {values[-1]:.3g}"
@@ -142,7 +154,7 @@ class CurveJudge:
             half = values[len(values) // 2 :]
             steps = np.diff(half)
             turns = float(np.mean(np.sign(steps[1:]) != np.sign(steps[:-1]))) if len(steps) > 1 else 0.0
-            size = max(float(np.median(half)), 0.05 * float(values[0]), 1e-9)
+            size = max(float(np.median(half)), 0.1 * seen.chance_loss)
             rough = float(np.median(np.abs(steps))) / size
             if rough > self.rough and turns > 0.4:
                 begun = series.at[len(values) // 2]
@@ -153,13 +165,13 @@ class CurveJudge:
     def _slow(self, seen: _Seen) -> Sign | None:
         """The loss falls all the time and gets nowhere: the steps are too small."""
         values = seen.train.array
-        if len(values) < 5:
+        if len(values) < 8:
             return None
         left = float(values[-1] / max(values[0], 1e-9))
-        quarter = max(1, len(values) // 4)
+        quarter = len(values) // 4
         first, last = values[0] - values[quarter], values[-1 - quarter] - values[-1]
-        steady = last > 0.35 * first > 0
-        if left < self.slow or not steady or _fall(values) < self.level / 3:
+        steady = last > 0.35 * first > 0 and float(np.mean(np.diff(values) < 0)) >= self.steady
+        if left < self.slow or not steady or values[0] - values[-1] < 0.002 * values[0]:
             return None
         words = f"the training loss is still {left:.0%} of the first, and falls as slowly at the end as at the start"
         return _sign(Shape.SLOW, seen.train.at[0], words, "last over first training loss", left, self.slow)
@@ -172,7 +184,7 @@ class CurveJudge:
         fall = _fall(values)
         rise = _rise(seen.accuracy)
         near = values[-1] <= values.min() + 0.1 * (values[0] - values.min())
-        if fall <= self.improving or not near or (rise is not None and rise <= 0.01):
+        if fall <= self.improving or not near or (rise is not None and rise <= self.gaining):
             return None
         words = f"the loss fell by {fall:.0%} in the last third"
         words += "" if rise is None else f", the accuracy rose by {rise:.1%}"
@@ -181,18 +193,18 @@ class CurveJudge:
 
     def _overfitting(self, seen: _Seen) -> Sign | None:
         losses = seen.validation.array
-        fitted = seen.train_accuracy is None or seen.train_accuracy > self.fitted
         if len(losses) >= _FEWEST + 1:
             low = int(losses.argmin())
             end = float(np.median(losses[-3:]))
             rise = (end - losses[low]) / max(abs(losses[low]), 0.02)
             falls = seen.train_at(seen.validation.at[low]) > 1.1 * seen.train_at(seen.validation.at[-1])
-            if rise > self.overfit and low < len(losses) - 2 and falls:
+            apart = seen.accuracy_gap is None or seen.accuracy_gap > self.gap / 2
+            if rise > self.overfit and low < len(losses) - 2 and falls and apart:
                 words = f"the validation loss rises from {losses[low]:.3g} to {end:.3g} while the training loss falls"
                 at = seen.validation.at[low]
                 return _sign(Shape.OVERFITTING, at, words, "rise of the validation loss", rise, self.overfit)
         gap = seen.accuracy_gap
-        if gap is not None and gap > self.gap and fitted and seen.train_accuracy is not None:
+        if gap is not None and gap > self.gap and seen.train_accuracy is not None and seen.train_accuracy > self.known:
             words = f"{seen.train_accuracy:.1%} on training pictures, {gap:.1%} less on others"
             return _sign(Shape.OVERFITTING, seen.parting(self.gap), words, "training less validation accuracy", gap,
                          self.gap)  # fmt: skip
@@ -203,13 +215,15 @@ class CurveJudge:
         loss = seen.train if len(seen.train) >= _FEWEST else seen.validation
         values = loss.array
         fit = seen.train_accuracy if seen.train_accuracy is not None else seen.last_accuracy
-        if len(values) < 5 or fit is None or fit >= 0.9 or _fall(values) > self.level:
+        if len(values) < 8 or fit is None or fit >= self.fitted or _fall(values) > self.level:
             return None
         gap = seen.accuracy_gap
         if gap is not None and gap > self.gap:
             return None
         words = f"the loss has levelled out at {values[-1]:.3g}, with {fit:.1%} right"
-        return _sign(Shape.UNDERFITTING, _levelled(loss), words, "accuracy where the curves level out", fit, 0.9)
+        return _sign(
+            Shape.UNDERFITTING, _levelled(loss), words, "accuracy where the curves level out", fit, self.fitted
+        )
 
 
 def _sign(shape: Shape, since: float, words: str, statistic: str, value: float, reference: float) -> Sign:
@@ -251,12 +265,18 @@ class _Seen:
         self._train_accuracy = curves.train_accuracy.condensed()
         self.accuracy = curves.validation_accuracy.condensed()
         self.chance = 1 / num_classes if num_classes else 0.1
-        self.chance_loss = math.log(num_classes) if num_classes else 1.0
+        self.chance_loss = math.log(num_classes) if num_classes else math.log(10)
 
     @property
     def best_accuracy(self) -> float | None:
         every = [*self.accuracy.values, *self._train_accuracy.values]
         return max(every) if every else None
+
+    @property
+    def learnt(self) -> float | None:
+        """The best accuracy over chance, as a share of what there is to win; ``None`` where no accuracy was logged."""
+        best = self.best_accuracy
+        return None if best is None else (best - self.chance) / (1 - self.chance)
 
     @property
     def last_accuracy(self) -> float | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from zoo.models.classifier import embed, final_layer_names, set_head
+from zoo.classifier import embed, final_layer_names, set_head
 
 from diagnose.submission import Checkpoint
 from zoo import catalog

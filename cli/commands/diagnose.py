@@ -40,6 +40,12 @@ def command(
     shortcuts: Annotated[
         Path | None, typer.Option("--shortcuts", help="The shortcuts.json that zoo explain wrote of your model.")
     ] = None,
+    command: Annotated[
+        str | None,
+        typer.Option(
+            "--command", help='Your training: "python train.py --data {data} --out {out}". It is run, on copies.'
+        ),
+    ] = None,
     init: Annotated[
         Path | None, typer.Option("--init", help="Write a commented algorithm file to fill in, and stop.")
     ] = None,
@@ -103,6 +109,7 @@ def command(
                 std=per_channel(std, option="--std"),
                 size=size,
             ),
+            command=command,
             algorithm=algorithm,
             shortcuts=shortcuts,
         ),

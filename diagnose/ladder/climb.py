@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from diagnose.context import Context
 from diagnose.ladder.algorithm import algorithm_rung
 from diagnose.ladder.checkpoint import checkpoint_rung
+from diagnose.ladder.command import command_rung
 from diagnose.ladder.log import log_rung
 from diagnose.ladder.shortcuts import read_shortcuts, shortcut_rung
 from diagnose.loading import load
@@ -79,6 +80,8 @@ def climb(submission: Submission, context: Context, results: Results, terms: Ter
         results = log_rung(context, submission.log, results).added_to(results)
     if submission.shortcuts is not None:
         results = shortcut_rung(submission.shortcuts).added_to(results)
+    if submission.command is not None:
+        results = command_rung(context, submission.command, budget=left()).added_to(results)
     if submission.algorithm is not None:
         results = algorithm_rung(context, submission.algorithm, budget=left()).added_to(results)
     return results

@@ -17,14 +17,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from diagnose.sandbox.copies import copy_code
 from diagnose.sandbox.measurements import Mishap, Variant, decode, encode
 from diagnose.sandbox.pictures import Pictures, write
 from zoo.errors import OptionError
 
 R = TypeVar("R")
 _START_SECONDS = 120.0  # importing torch and timm on a busy machine
-_COPIED = {".py", ".json", ".yaml", ".yml", ".toml", ".txt", ".cfg", ".csv", ".safetensors", ".pt", ".pth"}
-_MOST_BYTES = 512 * 2**20
 _FRAME = re.compile(r'File "(?P<file>.+)", line (?P<line>\d+)')
 
 
@@ -72,7 +71,8 @@ class Sandbox:
         self._folder = tempfile.TemporaryDirectory(prefix="zoovet-", ignore_cleanup_errors=True)
         self.scratch = Path(self._folder.name).resolve()
         self._reference, self._memory, self._threads = reference, memory, threads
-        self._copy = _copy_algorithm(algorithm, self.scratch)
+        copy_code(algorithm.parent, self.scratch / "algorithm")
+        self._copy = Path(shutil.copy2(algorithm, self.scratch / "algorithm"))
         (self.scratch / "work").mkdir()
         (self.scratch / "tmp").mkdir()
         self._process: subprocess.Popen[bytes] | None = None
@@ -211,24 +211,3 @@ class Sandbox:
         os.close(self._requests)
         os.close(self._answers)
         self._process, self._pending = None, b""
-
-
-def _copy_algorithm(algorithm: Path, scratch: Path) -> Path:
-    """The file and what lies beside it that it may import or read (not images), into the scratch folder."""
-    folder = scratch / "algorithm"
-    folder.mkdir()
-    shutil.copy2(algorithm, folder / algorithm.name)
-    total = 0
-    for path in sorted(algorithm.parent.rglob("*")):
-        relative = path.relative_to(algorithm.parent)
-        hidden = any(
-            part.startswith((".", "__pycache__")) or part in {"venv", "site-packages"} for part in relative.parts
-        )
-        if hidden or len(relative.parts) > 4 or path.suffix not in _COPIED or not path.is_file():
-            continue
-        total += path.stat().st_size
-        if total > _MOST_BYTES:
-            break
-        (folder / relative).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(path, folder / relative)
-    return folder / algorithm.name
