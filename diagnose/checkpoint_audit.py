@@ -13,13 +13,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-from zoo.classifier import embed
 
 from diagnose import linear
 from diagnose.batchnorm import restate
 from diagnose.context import Context
 from diagnose.loading import Loaded, untrained
 from diagnose.submission import Checkpoint
+from zoo.classifier import embed
 from zoo.data.decode import UnusableImage, decode
 from zoo.data.files import read_file
 from zoo.errors import ModelError

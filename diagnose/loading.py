@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from zoo.classifier import embed, final_layer_names, set_head
 
 from diagnose.submission import Checkpoint
 from zoo import catalog
 from zoo.architecture import build
 from zoo.card import Card
+from zoo.classifier import embed, final_layer_names, set_head
 from zoo.errors import WeightsError
 from zoo.tensors import read_tensors
 
