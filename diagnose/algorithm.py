@@ -43,7 +43,7 @@ _AUDITS: tuple[tuple[str, type[Any], bool], ...] = (
 _LEAST_IMAGES = 120
 _LEAST_SCORED = 200
 _EXPECTED_RUNS = 11
-#: Accuracy on digits that sound code reaches in as many pictures; benchmarks/algorithm_faults.py measures the margin.
+#: Accuracy that sound code reaches on some hundred digits, whether it is handed over as a file or as a command.
 OWN_LINE = 0.8
 _OWN_DATA = "digits"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from diagnose.findings import CheckFailure, Control, Estimate, Finding, Kind, NotTested, Outcome
+from diagnose.findings import CheckFailure, Control, Estimate, Evidence, Finding, Kind, NotTested, Outcome, Side
 from diagnose.verdict import Results
 
 
@@ -60,6 +60,28 @@ class Rung:
             gap=self.gap or known_good - self.yours,
             paired=self.gap is not None,
         )
+
+
+def algorithm_finding(
+    check: str,
+    cause: str,
+    outcome: Outcome,
+    message: str,
+    remedy: str,
+    *evidence: Evidence,
+    points: Estimate | None = None,
+) -> Finding:
+    """What a rung says of one cause on the algorithm's side."""
+    return Finding(
+        check=check,
+        cause=cause,
+        side=Side.ALGORITHM,
+        outcome=outcome,
+        message=message,
+        remedy=remedy,
+        evidence=evidence,
+        points=points,
+    )
 
 
 def _joined(before: tuple[Finding, ...], after: tuple[Finding, ...]) -> tuple[Finding, ...]:

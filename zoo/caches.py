@@ -45,15 +45,10 @@ def caches() -> tuple[Cache, ...]:
 
     repositories, weights = Path(huggingface_hub.constants.HF_HUB_CACHE), hub.torch_hub() / "checkpoints"
     return (
-        _cache("zoovet", cache.root(), "ZOO_CACHE", _tables(feature_tables())),
+        _cache("zoovet", cache.root(), "ZOO_CACHE", _tables(store.usage(cache.root()))),
         _cache("hub", repositories, "HF_HOME", _repositories(repositories)),
         _cache("torch", weights, "TORCH_HOME", _files(weights)),
     )
-
-
-def feature_tables() -> tuple[Usage, ...]:
-    """The tables of features and of what else was noted of images, the one used last first."""
-    return store.usage(cache.root())
 
 
 def prune(limit: int) -> tuple[Usage, ...]:

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zoo import engine, hub
-from zoo.cache import root
-from zoo.caches import Cache, caches, feature_tables
+from zoo.caches import Cache, caches
 from zoo.card import Card
 from zoo.catalog import cards
 from zoo.engine import Engine
@@ -143,19 +142,17 @@ def _of_storage(kept: tuple[Cache, ...]) -> Iterator[Problem]:
                 what=f"Nothing can be written to {one.folder}: everything there is computed or fetched again each time.",
                 remedy=f"Mend its permissions, or: export {one.variable}=A_FOLDER_OF_YOURS",
             )
-    if (free := shutil.disk_usage(_existing(root())).free) < _LITTLE:
+    own = next(one for one in kept if one.name == "zoovet")
+    if own.free < _LITTLE:
         yield Problem(
-            what=f"Only {free / 1e6:.0f} MB are free where zoovet keeps its cache.", remedy="zoo doctor --prune 100M"
+            what=f"Only {own.free / 1e6:.0f} MB are free where zoovet keeps its cache.",
+            remedy="zoo doctor --prune 100M",
         )
     if (free := shutil.disk_usage(Path.cwd()).free) < _LITTLE:
         yield Problem(what=f"Only {free / 1e6:.0f} MB are free here, where runs are written.", remedy="du -sh runs/*")
-    stored = sum(table.size for table in feature_tables())
+    stored = sum(size for _, size in own.content)
     if stored > _MUCH:
         yield Problem(
             what=f"What is stored of images takes {stored / 1e9:.0f} GB.",
             remedy="Keep what was used last: zoo doctor --prune 5G",
         )
-
-
-def _existing(folder: Path) -> Path:
-    return next(place for place in (folder, *folder.parents) if place.exists())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -32,14 +33,15 @@ def cached_probe(
 
     The cache is a convenience: where it cannot be read or written, the probe is fitted every time.
     """
+    fit = partial(probe, x, y, num_classes, folds=folds, class_weights=class_weights, device=device)
     if x.nbytes > _LARGEST:
-        return probe(x, y, num_classes, folds=folds, class_weights=class_weights, device=device)
+        return fit()
     parts = (x, y, folds, np.zeros(0) if class_weights is None else class_weights)
     path = root() / "probes" / f"{_digest(num_classes, parts)}.npz"
     known = _read(path)
     if known is not None:
         return known
-    fitted = probe(x, y, num_classes, folds=folds, class_weights=class_weights, device=device)
+    fitted = fit()
     _write(path, fitted)
     return fitted
 

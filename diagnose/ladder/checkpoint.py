@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from diagnose.checkpoint_audit import BoolArray, CheckpointFacts, Preparation, audit
 from diagnose.comparison import accuracy, paired_difference
 from diagnose.context import Context
-from diagnose.findings import Control, Estimate, Evidence, Finding, Kind, NotTested, Outcome, Side
+from diagnose.findings import Control, Estimate, Evidence, Finding, Kind, NotTested, Outcome
 from diagnose.loading import Loaded, load
 from diagnose.predictions import OwnPredictions
 from diagnose.rescoring import prediction_findings
-from diagnose.rungs import Rung
+from diagnose.rungs import Rung, algorithm_finding
 from diagnose.submission import Checkpoint
 from zoo.devices import torch_device
 
-_CHECK = "checkpoint"
 _LEAST_GAIN = 0.02  # accuracy that another preparation must win
 _LEAST_RESTATED = 0.03  # that batch-norm statistics estimated anew must win
 _LEAST_FILLED = 0.5  # share of the model's tensors that the checkpoint must fill
 _MOST_CHANGE = 0.02  # of an answer, over the answers' spread, that rounding may explain
 _SECONDS = 300.0  # where no budget is given
+_finding = partial(algorithm_finding, "checkpoint")
 _NEEDS_HEAD = "a checkpoint that ends in one linear layer over your classes"
 
 
@@ -214,18 +215,3 @@ def _predictions(context: Context, facts: CheckpointFacts) -> list[Finding]:
     predicted = np.full(len(context.dataset), -1, dtype=np.int64)
     predicted[facts.rows] = facts.predicted
     return prediction_findings(context, OwnPredictions(predicted=predicted))
-
-
-def _finding(
-    cause: str, outcome: Outcome, message: str, remedy: str, *evidence: Evidence, points: Estimate | None = None
-) -> Finding:
-    return Finding(
-        check=_CHECK,
-        cause=cause,
-        side=Side.ALGORITHM,
-        outcome=outcome,
-        message=message,
-        remedy=remedy,
-        evidence=evidence,
-        points=points,
-    )

@@ -40,13 +40,11 @@ class Terms:
 
     Attributes:
         budget: Seconds for all rungs; each has a default of its own where ``None``.
-        confirm: Whether the edit that mends the algorithm is tried.
         device: auto, cpu, cuda, ... for a checkpoint.
         offline: Make no network call.
     """
 
     budget: float | None = None
-    confirm: bool = False
     device: str = "auto"
     offline: bool = False
 

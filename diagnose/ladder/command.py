@@ -5,29 +5,29 @@ from __future__ import annotations
 import tempfile
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from diagnose.algorithm import OWN_LINE
 from diagnose.black_box.layout import Layout, digits_like, lay_out, layout_of, shuffled, subset, tiny
 from diagnose.black_box.process import Done, arguments, run
 from diagnose.black_box.scores import Score, read_score
 from diagnose.comparison import accuracy, paired_difference, proportion
 from diagnose.context import Context
-from diagnose.findings import CheckFailure, Control, Estimate, Evidence, Finding, Kind, NotTested, Outcome, Side
-from diagnose.rungs import Rung
+from diagnose.findings import CheckFailure, Control, Estimate, Evidence, Finding, Kind, NotTested, Outcome
+from diagnose.rungs import Rung, algorithm_finding
 from diagnose.sandbox.copies import copy_code
 from zoo.data import Dataset
 
-_CHECK = "command"
 _SECONDS = 900.0  # where no budget is given
 _TRAIN, _HELD_OUT = 2000, 500
 _DIGITS = (400, 200)
 _TINY = 20  # pictures to be learnt by heart, at least two a class
-#: Accuracy on digits that a sound training reaches; the same line as an algorithm file's.
-OWN_LINE = 0.8
 _MEMORISED = 0.9  # accuracy on twenty pictures that were seen hundreds of times
 _DISAGREEMENT = 0.01  # between the accuracy stated and that of the predictions
+_finding = partial(algorithm_finding, "command")
 _NEEDS_FIGURE = "predictions.csv (path,label,predicted) in {out}, or a log there that names the accuracy"
 
 
@@ -234,15 +234,3 @@ def _honesty(trial: _Trial) -> list[Finding]:
     message = f"The command states {score.stated:.1%}; its own predictions have {score.accuracy:.1%}."
     remedy = "Count right answers and pictures over all batches, and divide once."
     return [_finding("evaluation", Outcome.FAIL, message, remedy, evidence)]
-
-
-def _finding(cause: str, outcome: Outcome, message: str, remedy: str, evidence: Evidence) -> Finding:
-    return Finding(
-        check=_CHECK,
-        cause=cause,
-        side=Side.ALGORITHM,
-        outcome=outcome,
-        message=message,
-        remedy=remedy,
-        evidence=(evidence,),
-    )
