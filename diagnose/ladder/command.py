@@ -63,7 +63,8 @@ def command_rung(context: Context, command: str, *, budget: float | None, folder
         OptionError: The command cannot be started.
     """
     with tempfile.TemporaryDirectory(prefix="zoovet-", ignore_cleanup_errors=True) as scratch:
-        box = _Box(context, command, Path(scratch).resolve(), folder or Path.cwd(), budget or _SECONDS)
+        seconds = _SECONDS if budget is None else budget
+        box = _Box(context, command, Path(scratch).resolve(), folder or Path.cwd(), seconds)
         return box.run()
 
 

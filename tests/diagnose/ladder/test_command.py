@@ -157,3 +157,11 @@ def test_mistakes_in_the_command_are_usage_errors(tmp_path):
         arguments('python "train.py --data {data} --out {out}', data=tmp_path, out=tmp_path)
     with pytest.raises(OptionError, match="cannot be started"):
         run(["no-such-program"], folder=tmp_path, scratch=tmp_path, seconds=1)
+
+
+def test_a_budget_that_is_spent_runs_nothing(rung, tmp_path):
+    trace = tmp_path / "ran"
+    found = rung(f"Path({str(trace)!r}).touch()", budget=0.0)
+    assert not trace.exists()
+    assert found.findings == found.controls == ()
+    assert {entry.needs for entry in found.not_tested} == {"a larger --budget"}
