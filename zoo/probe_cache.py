@@ -17,6 +17,7 @@ from zoo.probe import Head, IntArray, Probe, probe
 
 _VERSION = 1  # of what ``probe`` computes; a change there makes every kept probe anew
 _KEPT = 64  # probes, the latest used
+_LARGEST_KEPT = 1 << 24  # bytes of a probe; some thousand images of a thousand classes
 _LARGEST = 1 << 28  # bytes of features above which reading them again costs more than it saves
 
 
@@ -42,7 +43,8 @@ def cached_probe(
     if known is not None:
         return known
     fitted = fit()
-    _write(path, fitted)
+    if fitted.out_of_fold.nbytes + fitted.head.weight.nbytes <= _LARGEST_KEPT:
+        _write(path, fitted)
     return fitted
 
 

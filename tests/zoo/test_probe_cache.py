@@ -80,3 +80,11 @@ def test_no_pickle_is_read(fits: list[int], tmp_path: Path) -> None:
     np.savez(path, **{name: np.array([{}], dtype=object) for name in names})
     fitted()
     assert len(fits) == 2
+
+
+def test_a_large_probe_is_not_kept(fits: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe_cache, "_LARGEST_KEPT", 100)
+    fitted()
+    fitted()
+    assert len(fits) == 2
+    assert not list(tmp_path.rglob("*.npz"))
