@@ -52,7 +52,7 @@ def text(verdict: Verdict) -> str:
 
 
 def as_json(verdict: Verdict) -> dict[str, Any]:
-    """The verdict as plain values; the schema is documented in the README and versioned by ``schema``."""
+    """The verdict as plain values; the schema is documented in docs/diagnose.md and versioned by ``schema``."""
     data_share, algorithm_share = shares(verdict)
     return {
         "schema": SCHEMA,
