@@ -64,6 +64,7 @@ class Options:
     Attributes:
         budget: Seconds that the experiments and checks may take; no limit where ``None``.
         checks: Names of the data checks to run; all where ``None``.
+        backbones: Names of the bundled backbones to look with; all that are installed where ``None``.
         full: Whether a stronger reference is fine-tuned where the probe is not good enough, whatever it takes; a budget
             of three minutes or more implies it.
         escalate: What trains the stronger reference; fine-tuning of the best backbone unless given.
@@ -73,6 +74,7 @@ class Options:
 
     budget: float | None = None
     checks: Sequence[str] | None = None
+    backbones: Sequence[str] | None = None
     full: bool = False
     escalate: escalation.Escalate | None = field(default=None, repr=False)
     submission: Submission = DATA_ALONE
@@ -149,7 +151,7 @@ def diagnose_fully(  # noqa: PLR0913 - the ladder has that many rungs
     dataset = dataset.select(np.flatnonzero(dataset.labels >= 0))
     files = [Path(predictions)] if predictions is not None else () if run is None else run.predictions
     read_all_predictions(files, dataset)  # a mistake in a file is told before the pass, not after it
-    cards = _cards()
+    cards = _cards() if options.backbones is None else [card(name) for name in options.backbones]
     features = embed(dataset, cards, device=device, offline=offline, progress=progress)
     context = Context(
         dataset=features.dataset,

@@ -1,0 +1,1 @@
+"""Faults of the data, a module a topic."""

@@ -1,0 +1,204 @@
+"""Run the fault benchmark.
+
+    python -m benchmarks.faults.run --out faults.jsonl                     # all cases; goes on where it stopped
+    python -m benchmarks.faults.run --out faults.jsonl --minutes 15        # a slice of it
+    python -m benchmarks.faults.run --out faults.jsonl --quick             # every tenth data case, under five minutes
+    python -m benchmarks.faults.report faults.jsonl
+
+One JSON line a case. Features are kept in ``$ZOO_CACHE`` (set it to a folder that stays) and shared by all cases.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import replace
+from functools import cache
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.faults.registry import Case, cases
+from benchmarks.faults.truth import cost, wrong_labels
+from benchmarks.faults.worlds import World, world
+from diagnose.diagnosis import Options, diagnose_fully
+from diagnose.report import as_json
+from diagnose.submission import Submission
+
+Row = dict[str, Any]
+#: What a plain ``pip install`` brings.
+BACKBONES = ("efficientnet_lite0",)
+
+
+def run_case(case: Case, budget: float) -> Row:
+    """Diagnose one case and say what would have been right."""
+    twin = world(case.source, case.seed, train=case.train, validation=case.validation)
+    faulty = spoilt(case, twin)
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = faulty.write(Path(scratch) / "pictures")
+        options = Options(backbones=BACKBONES)
+        if case.file:
+            path = Path(scratch) / "train.py"
+            path.write_text(case.text, encoding="utf-8")
+            options = replace(options, budget=budget, submission=Submission(algorithm=path))
+        said = as_json(diagnose_fully(folder, options=options, offline=True).verdict)
+    seconds = time.monotonic() - started
+    return {**described(case), **expected(case, twin, faulty), "said": brief(said), "seconds": round(seconds, 1)}
+
+
+@cache
+def by_name() -> dict[str, Case]:
+    """All cases: a process is told which by its name, since the functions that plant faults cannot be sent."""
+    return {case.name: case for case in cases()}
+
+
+def run_named(name: str, budget: float) -> Row:
+    """The same, by name."""
+    return run_case(by_name()[name], budget)
+
+
+def spoilt(case: Case, twin: World) -> World:
+    """The world of a case, with its data fault where it has one."""
+    if case.data is None:
+        return twin
+    return case.data.plant(twin, case.severity, np.random.default_rng([case.seed, round(1000 * case.severity)]))
+
+
+def described(case: Case) -> Row:
+    """What the case is."""
+    return {
+        "case": case.name,
+        "half": case.half,
+        "kind": case.kind,
+        "source": case.source,
+        "seed": case.seed,
+        "file": case.file,
+        "data": None if case.data is None else case.data.name,
+        "data_causes": [] if case.data is None else list(case.data.causes),
+        "severity": case.severity,
+        "code": None if case.code is None else case.code.name,
+        "code_causes": [] if case.code is None else list(case.code.causes),
+        "step": case.step,
+        "measured": case.code is None or case.code.measured,
+    }
+
+
+def expected(case: Case, twin: World, faulty: World) -> Row:
+    """What is true of it, as far as data goes; what a fault in code costs shows beside its healthy twin's row."""
+    if case.data is None:
+        return {"cost": 0.0, "noise": 0.0}
+    true = cost(twin, faulty)
+    return {
+        "cost": round(true.points, 4),
+        "learning": [round(true.learning, 4), round(true.error, 4)],
+        "measuring": round(true.measuring, 4),
+        "fresh": round(true.fresh, 4),
+        "noise": round(wrong_labels(faulty), 4),
+    }
+
+
+def brief(said: Row) -> Row:
+    """What a diagnosis said, without messages and examples."""
+
+    def finding(entry: Row) -> Row:
+        return {
+            "name": entry["name"],
+            "side": entry["side"],
+            "points": entry.get("points"),
+            "rate": next((e for e in entry.get("evidence", []) if e["statistic"] == "share of wrong labels"), None),
+        }
+
+    return {
+        "verdict": said["verdict"],
+        "strength": said["strength"],
+        "causes": [finding(entry) for entry in said["causes"]],
+        "remarks": [finding(entry) for entry in said["remarks"]],
+        "controls": {name: [round(c["value"], 4), c["interval"]] for name, c in said["controls"].items()},
+        "yours": said["points"]["yours"],
+        "failures": said["failures"],
+        "seconds": said["seconds"],
+    }
+
+
+def read_rows(path: Path) -> list[Row]:
+    """The rows so far."""
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.exists() else []
+
+
+def pending(chosen: Sequence[Case], path: Path) -> list[Case]:
+    """Cases without a row."""
+    done = {row["case"] for row in read_rows(path)}
+    return [case for case in chosen if case.name not in done]
+
+
+def run(chosen: Sequence[Case], out: Path, *, workers: int, budget: float, seconds: float) -> None:
+    """Run cases in processes and add a row for each; stop giving out new ones after ``seconds``."""
+    end = time.monotonic() + seconds
+    waiting = pending(chosen, out)[::-1]
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        running: dict[Future[Row], Case] = {}
+        while running or (waiting and time.monotonic() < end):
+            while waiting and len(running) < workers and time.monotonic() < end:
+                case = waiting.pop()
+                running[pool.submit(run_named, case.name, budget)] = case
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                case = running.pop(future)
+                error = future.exception()
+                row = {**described(case), "error": repr(error)} if error else future.result()
+                with out.open("a", encoding="utf-8") as stream:
+                    stream.write(json.dumps(row) + "\n")
+                print(case.half, case.name, "->", _line(row), flush=True)
+    print(f"{len(pending(chosen, out))} cases are left", flush=True)
+
+
+def _line(row: Row) -> str:
+    if "error" in row:
+        return row["error"]
+    said = row["said"]
+    causes = [f"{c['name']}" for c in said["causes"]]
+    return f"{said['verdict']} {causes} cost {row['cost']:.3f} ({row['seconds']:.0f} s)"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("faults.jsonl"))
+    parser.add_argument("--quick", action="store_true", help="every tenth data case and three algorithm cases")
+    parser.add_argument("--kind", default="", help="healthy, data, algorithm or both only")
+    parser.add_argument("--rung", default="", choices=["", "data", "code"], help="cases with or without training code")
+    parser.add_argument("--half", default="", choices=["", "dev", "report"])
+    parser.add_argument("--only", default="", help="cases whose name contains this")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--budget", type=float, default=60.0, help="seconds for an algorithm")
+    parser.add_argument("--minutes", type=float, default=1e6, help="give out no new case after this")
+    options = parser.parse_args()
+    os.environ.setdefault("ZOO_CACHE", str(options.out.resolve().parent / "faults-cache"))
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    chosen = [
+        case
+        for case in cases()
+        if options.kind in ("", case.kind)
+        and options.half in ("", case.half)
+        and options.rung in ("", "code" if case.file else "data")
+        and options.only in case.name
+    ]
+    if options.quick:
+        chosen = quick(chosen)
+    run(chosen, options.out, workers=options.workers, budget=options.budget, seconds=60 * options.minutes)
+
+
+def quick(chosen: Sequence[Case]) -> list[Case]:
+    """A few of each kind."""
+    data, code = [c for c in chosen if not c.file], [c for c in chosen if c.file]
+    return [*data[::10], *code[:: max(1, len(code) // 3)][:3]]
+
+
+if __name__ == "__main__":
+    main()

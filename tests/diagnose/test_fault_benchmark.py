@@ -1,0 +1,159 @@
+"""The fault benchmark: its registry is whole, its faults do what they say, its reporter counts rightly."""
+
+import json
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from benchmarks.faults import scoring
+from benchmarks.faults.families import DataFault
+from benchmarks.faults.registry import CODE_FAULTS, DATA_FAULTS, SETS, cases, half_of, planted, source_of
+from benchmarks.faults.report import matrix, table
+from benchmarks.faults.run import described, pending
+from benchmarks.faults.truth import wrong_labels
+from benchmarks.faults.worlds import World, world
+from diagnose.check import ALGORITHM_CHECKS, DATA_CHECKS
+
+ALL = list(cases())
+NEVER_A_CAUSE = {
+    "domain-gap",
+    "overfitting",
+}  # a remark on every verdict; and one that is no edit of code but too few pictures
+
+FROM_OTHER_SETS = {"strangers"}  # real pictures, which a fresh clone has not
+
+
+@pytest.fixture(scope="module")
+def digits() -> World:
+    return world("digits", 3, train=80, validation=40)
+
+
+def test_every_case_has_a_name_of_its_own():
+    assert max(Counter(case.name for case in ALL).values()) == 1
+
+
+def test_there_are_at_least_250_cases_and_50_healthy_ones():
+    assert len(ALL) >= 250
+    assert sum(case.kind == "healthy" for case in ALL) >= 50
+
+
+def test_no_family_and_no_data_set_is_in_both_halves():
+    assert not set(SETS["dev"]) & set(SETS["report"])
+    for case in ALL:
+        assert case.source in SETS[case.half]
+        for family in filter(None, (case.data, case.code)):
+            assert half_of(family) == case.half
+
+
+def test_every_cause_that_a_check_may_name_is_planted_somewhere():
+    planted_causes = {cause for fault in (*DATA_FAULTS, *CODE_FAULTS) for cause in fault.causes}
+    registries = (DATA_CHECKS, ALGORITHM_CHECKS)
+    nameable = {cause for registry in registries for check in registry.values() for cause in check.causes}
+    assert nameable - planted_causes <= NEVER_A_CAUSE
+
+
+def test_every_fault_of_code_has_a_place_in_one_of_the_healthy_files_and_still_compiles():
+    for fault in CODE_FAULTS:
+        for step in range(len(fault.edits)):
+            texts = [planted(source_of(base), fault, step) for base in ("base", "photographs")]
+            found = [text for text in texts if text is not None]
+            assert found, fault.name
+            for text in found:
+                compile(text, fault.name, "exec")
+
+
+@pytest.mark.parametrize(
+    "fault", [f for f in DATA_FAULTS if f.name not in FROM_OTHER_SETS], ids=lambda fault: fault.name
+)
+def test_a_fault_of_the_data_changes_the_world_the_same_way_each_time(fault: DataFault, digits: World):
+    first, second = (fault.plant(digits, fault.severities[-1], np.random.default_rng(1)) for _ in range(2))
+    assert first == second
+    assert first != digits
+    assert {picture.label for picture in first.pictures} <= set(range(len(first.classes)))
+
+
+def test_uniform_noise_is_as_frequent_as_it_says(digits: World):
+    fault = next(fault for fault in DATA_FAULTS if fault.name == "noise-uniform")
+    assert wrong_labels(fault.plant(digits, 0.25, np.random.default_rng(0))) == 0.25
+    assert wrong_labels(digits) == 0
+
+
+def test_a_world_is_written_as_a_folder_of_classes(digits: World, tmp_path):
+    digits.write(tmp_path)
+    assert len(list(tmp_path.glob("train/*/*.png"))) == 80
+    assert len(list(tmp_path.glob("val/*/*.png"))) == 40
+
+
+def row(kind: str, verdict: str, *causes: str, cost: float = 0.2, theirs: float | None = None, **others) -> dict:
+    """A row as the runner writes it."""
+    case = next(
+        case for case in ALL if case.kind == kind and (kind != "healthy" or (theirs is None) == (not case.file))
+    )
+    controls = {"reference": [0.8, [0.7, 0.9]]}
+    if theirs is not None:
+        controls |= {"theirs": [theirs, [0.0, 1.0]], "known-good": [0.9, [0.8, 1.0]]}
+    named = [{"name": name, "side": "data", "points": None, "rate": None} for name in causes]
+    said = {"verdict": verdict, "strength": "none", "causes": named, "remarks": [], "controls": controls, "yours": None}
+    truth = {"cost": cost, "learning": [cost, 0.01], "measuring": 0.0, "fresh": 0.75, "noise": 0.0}
+    return {**described(case), **truth, "said": said, "seconds": 6.0, **others}
+
+
+def test_a_right_verdict_with_the_cause_first_counts_as_both():
+    fault = next(case for case in ALL if case.kind == "data").data
+    [scored] = scoring.score([row("data", "data", "other", fault.causes[0])])
+    assert (scored.expected, scored.right, scored.wrong, scored.rank) == ("data", True, False, 2)
+
+
+def test_a_fault_under_three_points_is_a_remark():
+    [scored] = scoring.score([row("data", "data", cost=0.02)])
+    assert scored.expected == "remark"
+
+
+def test_undetermined_is_neither_right_nor_wrong():
+    [scored] = scoring.score([row("data", "undetermined")])
+    assert (scored.right, scored.wrong) == (False, False)
+
+
+def test_code_that_loses_nothing_beside_its_healthy_twin_is_a_remark():
+    case = next(case for case in ALL if case.kind == "algorithm" and case.code.measured)
+    twin = {"source": case.source, "seed": case.seed, "file": case.file}
+    rows = [row("healthy", "nothing", theirs=0.9, **twin), row("algorithm", "nothing", theirs=0.88)]
+    assert scoring.score(rows)[1].expected == "remark"
+    rows[1] = row("algorithm", "algorithm", theirs=0.6)
+    assert scoring.score(rows)[1].expected == "algorithm"
+
+
+def test_a_sound_file_far_under_the_known_good_recipe_is_rightly_called_the_algorithm():
+    [scored] = scoring.score([row("healthy", "algorithm", theirs=0.7)])
+    assert scored.expected == "algorithm"
+
+
+def test_the_table_counts_false_alarms_and_accuracy():
+    rows = [row("healthy", "nothing"), row("healthy", "data"), row("data", "data"), row("data", "nothing")]
+    lines = list(table(scoring.score(rows), 0.5))
+    assert "| false alarm on a healthy case | 50 % | 2 |" in lines
+    assert "| verdict right, undetermined counted as wrong | 50 % | 4 |" in lines
+
+
+def test_the_confusion_matrix_has_a_row_for_each_right_verdict():
+    lines = list(matrix(scoring.score([row("data", "nothing"), row("healthy", "nothing")])))
+    assert "| data | 0 | 0 | 0 | 1 | 0 |" in lines
+    assert "| nothing | 0 | 0 | 0 | 1 | 0 |" in lines
+
+
+def test_intervals_are_counted_as_holding_the_truth_or_not():
+    held, missed = row("data", "data"), row("data", "data", fresh=0.95)
+    assert scoring.coverage(scoring.score([held, missed]))["reference"] == (0.5, 2)
+
+
+def test_the_bare_rule_blames_the_data_under_its_threshold_only():
+    scored = scoring.score([row("data", "data"), row("healthy", "nothing")])
+    assert scoring.bare_rule(scored, 0.9) == [True, False]
+    assert scoring.bare_rule(scored, 0.5) == [False, True]
+
+
+def test_a_run_goes_on_where_it_stopped(tmp_path):
+    out = tmp_path / "rows.jsonl"
+    out.write_text(json.dumps({"case": ALL[0].name}) + "\n", encoding="utf-8")
+    assert pending(ALL[:3], out) == ALL[1:3]
