@@ -11,8 +11,9 @@ printed. The forward pass alone runs the engine that the pass chooses, with the 
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
-import resource
+import re
 import shutil
 import statistics
 import subprocess
@@ -21,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -105,55 +107,64 @@ def line(name: str, values: Sequence[float], unit: str) -> None:
     print(f"{name:<44} {middle:10.3f} {unit:<9} {min(values):10.3f} to {max(values):.3f}", flush=True)
 
 
-def child(code: str, *arguments: str) -> tuple[float, float]:
-    """Seconds and peak megabytes of a process of its own."""
-    start = time.perf_counter()
-    script = f"{code}\nimport resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
-    done = subprocess.run([sys.executable, "-c", script, *arguments], check=True, stdout=subprocess.PIPE, text=True)
-    return time.perf_counter() - start, float(done.stdout.split()[-1])
+@dataclass(frozen=True, kw_only=True)
+class Spent:
+    """What a process took: seconds, seconds of processor time, and the most memory that it held, megabytes."""
+
+    seconds: float
+    processor: float
+    memory: float
 
 
-COMMAND = """
-import sys
-from zoo.catalog import card
-from zoo.data import folds, read
-from zoo.features import embed
-from zoo.probe import probe
-dataset = read(sys.argv[1])
-found = embed(dataset, [card(sys.argv[2])])
-labels = found.dataset.labels
-number = folds(labels, __import__("numpy").arange(len(labels)), 5, 0)
-if sys.argv[3] == "probe":
-    probe(found.matrix(card(sys.argv[2]).name), labels, len(found.dataset.classes), folds=number)
-"""
-MODEL_ONLY = """
-import sys
-from zoo.catalog import card
-from zoo.weights import load
-load(card(sys.argv[2]))
-"""
+def child(*arguments: str) -> Spent:
+    """Runs Python in a process of its own.
+
+    The kernel's own figure of memory at the end (``ru_maxrss``) would not do: a child inherits its parent's.
+    """
+    start, before, peak = time.perf_counter(), os.times(), 0.0
+    with tempfile.TemporaryFile("w+") as said:
+        with subprocess.Popen([sys.executable, *arguments], stdout=said, stderr=said) as process:
+            while process.poll() is None:
+                peak = max(peak, peak_memory(process.pid))
+                time.sleep(0.01)
+        if process.returncode:
+            said.seek(0)
+            raise SystemExit(said.read())
+    seconds, after = time.perf_counter() - start, os.times()
+    used = after.children_user + after.children_system - before.children_user - before.children_system
+    return Spent(seconds=seconds, processor=used, memory=peak)
 
 
-def second_command(data: str, model: Card, repeats: int) -> None:
-    """What a whole process costs on data that was seen before, and after ten new images."""
-    with fresh_cache(), tempfile.TemporaryDirectory() as copy:
-        folder = Path(copy) / "data"
+def peak_memory(process: int | str = "self") -> float:
+    """Megabytes that a process held at most so far; 0 where it has ended."""
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{process}/status").read_text("ascii"))
+    return int(found[1]) / 1024 if found else 0.0
+
+
+MODEL_ONLY = "import sys; from zoo import steps, weights; from zoo.catalog import card; weights.load(card(sys.argv[1]))"
+
+
+def commands(data: str, model: Card, repeats: int) -> None:
+    """``zoo finetune``, whole processes: on new data, again on data that was seen before, and after ten new images."""
+    with fresh_cache(), tempfile.TemporaryDirectory() as place:
+        folder, number = Path(place) / "data", itertools.count()
         shutil.copytree(data, folder)
         time.sleep(2.1)  # files changed a moment ago are not remembered by their times
-        first = child(COMMAND, str(folder), model.name, "embed")
-        line("first command, whole process", [first[0]], "s")
-        base = child(MODEL_ONLY, str(folder), model.name)
-        line("its peak memory above loading the model", [first[1] - base[1]], "MB")
-        times = {
-            kind: [child(COMMAND, str(folder), model.name, kind)[0] for _ in range(repeats)]
-            for kind in ("embed", "probe")
-        }
-        line("second command, features, whole process", times["embed"], "s")
-        line("second command, features and probe", times["probe"], "s")
-        files = [p for p in sorted(folder.rglob("*.*")) if p.is_file() and p.suffix in {".jpg", ".png"}][:10]
-        for file in files:
+
+        def finetune() -> Spent:
+            out = Path(place) / f"run{next(number)}"
+            options = ("--set", "recipe=probe", "--offline", "--out", str(out))
+            return child("-m", "cli", "finetune", model.name, str(folder), *options)
+
+        first, base = finetune(), child("-c", MODEL_ONLY, model.name)
+        line("zoo finetune, first command", [first.seconds], "s")
+        line("its peak memory above loading the model", [first.memory - base.memory], "MB")
+        second = [finetune() for _ in range(repeats)]
+        line("zoo finetune, second command", [spent.seconds for spent in second], "s")
+        line("its processor time", [spent.processor for spent in second], "s")
+        for file in [p for p in sorted(folder.rglob("*.*")) if p.suffix in {".jpg", ".png"}][:10]:
             file.with_name(f"new-{file.name}").write_bytes(file.read_bytes() + b"\0")
-        line("ten new images, whole process", [child(COMMAND, str(folder), model.name, "embed")[0]], "s")
+        line("zoo finetune, ten new images", [finetune().seconds], "s")
 
 
 def probing(dataset: Dataset, model: Card, repeats: int) -> None:
@@ -201,12 +212,9 @@ def main() -> None:
     line("forward only", rates["forward"], "images/s")
     line("the pass", rates["pass"], "images/s")
     line("share of the limit", rates["share"], "")
-    second_command(options.data, model, options.repeats)
+    commands(options.data, model, options.repeats)
     probing(dataset, model, options.repeats)
-    print(
-        f"peak memory of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB",
-        f"torch {torch.__version__}",
-    )
+    print(f"peak memory of this process: {peak_memory():.0f} MB; torch {torch.__version__}")
 
 
 if __name__ == "__main__":
