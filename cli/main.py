@@ -5,14 +5,31 @@ from __future__ import annotations
 import importlib
 import os
 import pkgutil
+import shlex
 import sys
 
 import typer
+from typer.core import TyperGroup
 
 import cli.commands
 
+
+class _Commands(TyperGroup):
+    """The commands; of one that is stopped with Ctrl-C it is said how to go on, where typer would say nothing."""
+
+    def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]  # a typer.Context always
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as stop:
+            _tell_stopped(stop)
+            raise typer.Exit(_STOPPED) from stop
+
+
+_STOPPED = 130  # as shells count a process that SIGINT ended: 128 + 2
+
 app = typer.Typer(
     name="zoo",
+    cls=_Commands,
     help="Fine-tune image models on your own pictures, and learn why it does not work: the data or the algorithm.",
     no_args_is_help=True,
     add_completion=False,
@@ -47,9 +64,9 @@ def main() -> None:
 def _run() -> int:
     try:
         status = app(standalone_mode=True)
-    except KeyboardInterrupt:
-        print("\nStopped.", file=sys.stderr)  # noqa: T201
-        return 130
+    except KeyboardInterrupt as stop:  # before a command began
+        _tell_stopped(stop)
+        return _STOPPED
     except BrokenPipeError:  # `zoo list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -58,8 +75,25 @@ def _run() -> int:
 
         if not isinstance(error, ZooError):
             raise
-        print(f"Error: {error.what}", file=sys.stderr)  # noqa: T201
-        if error.remedy:
-            print(f"       {error.remedy}", file=sys.stderr)  # noqa: T201
+        _tell(f"Error: {error.what}", error.remedy)
         return 2 if isinstance(error, OptionError) else 1
     return int(status or 0)
+
+
+def _tell_stopped(stop: KeyboardInterrupt) -> None:
+    from zoo.errors import Stopped
+    from zoo.ranks import is_main
+
+    if isinstance(stop, Stopped):
+        what, remedy = stop.what, stop.remedy
+    else:
+        what = "Stopped; what was found out about the images is kept."
+        remedy = f"Go on with: {shlex.join(['zoo', *sys.argv[1:]])}"
+    if is_main():
+        _tell(f"\n{what}", remedy)
+
+
+def _tell(what: str, remedy: str) -> None:
+    print(what, file=sys.stderr)  # noqa: T201
+    if remedy:
+        print(f"       {remedy}", file=sys.stderr)  # noqa: T201

@@ -22,28 +22,11 @@ from explain.explanation import Explanation, Explanations
 from explain.render import overlay, scale_of
 from explain.report import report_html
 from explain.shortcuts import Effect, Level, Shortcut
-from zoo.errors import OptionError
-from zoo.files import replacing, storage_error, write_json, write_text
+from zoo.files import replacing, write_json, write_text
 from zoo.preprocess import Preprocess
 from zoo.run import version
 
 PACKAGES = ("zoovet", "torch", "timm", "captum", "numpy")
-
-
-def claim_folder(out: Path) -> Path:
-    """Make the output folder.
-
-    Raises:
-        OptionError: It exists and is not empty.
-        StorageError: It cannot be made.
-    """
-    try:
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise OptionError(f"{out} is not an empty folder.", remedy="Choose another --out.")
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise storage_error(error, out) from error
-    return out
 
 
 def file_stem(number: int, name: str) -> str:

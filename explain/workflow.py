@@ -17,7 +17,7 @@ from explain.classifier import Classifier, Targets, classifier_of, targets
 from explain.explanation import Explanation, Explanations, Related, Score
 from explain.faithfulness import Deletion, badges, relevance_gain
 from explain.influence import influence, most_influential, neighbours, residuals
-from explain.outputs import claim_folder, write_outputs
+from explain.outputs import write_outputs
 from explain.pictures import Images, Picture, read_pictures
 from explain.shortcuts import Evidence, MapCluster, Shortcut, find_shortcuts, map_clusters
 from explain.structure import Structure, find_structure
@@ -25,6 +25,7 @@ from zoo.classifier import embed
 from zoo.data.dataset import Dataset
 from zoo.errors import DataError, OptionError
 from zoo.progress import ProgressCallback, silent
+from zoo.request import vacant
 from zoo.run import Run
 
 _THUMBNAIL = 96
@@ -89,7 +90,7 @@ def explain(
     settings = settings or ExplainSettings()
     if method != "auto":
         METHODS[method]  # a mistyped name is told before anything is loaded
-    folder = claim_folder(Path(out)) if out is not None else None
+    folder = vacant(Path(out)) if out is not None else None
     run = subject if isinstance(subject, Run) else None
     if isinstance(subject, (str, Path)):
         subject = run = Run.open(subject)

@@ -84,6 +84,20 @@ def draft(out: Path | None) -> Iterator[Draft]:
             shutil.rmtree(path, ignore_errors=True)
 
 
+def discard(path: Path) -> None:
+    """Remove the folder of a run, and let ``latest`` beside it point to the newest of those that are left."""
+    latest = path.parent / "latest"
+    was_latest = latest.is_symlink() and latest.resolve() == path.resolve()
+    shutil.rmtree(path, ignore_errors=True)
+    if not was_latest:
+        return
+    left = [config.parent for config in path.parent.glob("*/config.yaml") if config.parent != latest]
+    if left:
+        _point_latest(path.parent, max(left, key=lambda folder: folder.stat().st_mtime))
+    else:
+        latest.unlink(missing_ok=True)
+
+
 def _next(path: Path, stem: str) -> Path:
     parent = path.parent
     taken = [int(m[1]) for p in parent.iterdir() if (m := re.fullmatch(rf"{re.escape(stem)}-(\d+)", p.name))]

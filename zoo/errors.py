@@ -11,6 +11,8 @@ ZooError                  what happened, and what to do about it
 ├── DeviceError           the device asked for is absent, or out of memory
 ├── StorageError          the disk is full or may not be written
 └── DependencyError       an optional package is not installed
+
+Stopped                   Ctrl-C, a KeyboardInterrupt: what is kept, and the command to go on with (exit status 130)
 """
 
 from __future__ import annotations
@@ -26,6 +28,20 @@ class ZooError(Exception):
 
     def __init__(self, what: str, *, remedy: str) -> None:
         super().__init__(f"{what} {remedy}" if remedy else what)
+        self.what = what
+        self.remedy = remedy
+
+
+class Stopped(KeyboardInterrupt):
+    """A person stopped the work with Ctrl-C, or a scheduler with SIGTERM.
+
+    Args:
+        what: What is kept.
+        remedy: The command to go on with.
+    """
+
+    def __init__(self, what: str, *, remedy: str) -> None:
+        super().__init__(f"{what} {remedy}")
         self.what = what
         self.remedy = remedy
 

@@ -12,13 +12,15 @@ result is that of one process: ``zoo.train``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from zoo import device_name
 from zoo.data.dataset import Dataset
-from zoo.errors import RunError
+from zoo.errors import RunError, Stopped, StorageError, ZooError
 from zoo.progress import ProgressCallback, silent
 from zoo.ranks import is_main, several
 from zoo.request import check_request
@@ -60,7 +62,8 @@ def finetune(
 
     Raises:
         ZooError: What a person can mend; see ``zoo.errors``.
-        KeyboardInterrupt: After Ctrl-C; the state is saved and ``resume`` goes on.
+            A run that could not begin leaves no folder behind.
+        Stopped: After Ctrl-C; the state is saved and ``resume`` goes on.
     """
     asked = check_request(model, data, out=out, device=device, offline=offline, choices=choices)
     progress, say = (progress, say) if is_main() else (silent, _mute)
@@ -70,7 +73,14 @@ def finetune(
 
     run = steps.begin(asked)
     say(f"run: {run.path}")
-    return steps.advance(run, run.config.settings, device=device, offline=offline, progress=progress, say=say)
+    with _stoppable(run):
+        try:
+            return steps.advance(run, run.config.settings, device=device, offline=offline, progress=progress, say=say)
+        except ZooError as error:
+            # A full disk is mended from outside, and then the run goes on.
+            if not isinstance(error, StorageError):
+                steps.discard_unbegun(run)
+            raise
 
 
 def resume(
@@ -94,6 +104,7 @@ def resume(
 
     Raises:
         ZooError: The folder is no run, is damaged, or is being trained by another process.
+        Stopped: After Ctrl-C, as for ``finetune``.
     """
     device_name.parse(device)
     progress, say = (progress, say) if is_main() else (silent, _mute)
@@ -109,7 +120,19 @@ def resume(
     from zoo import devices, steps  # torch and accelerate
 
     devices.check(device)
-    return steps.advance(run, settings, device=device, offline=offline, progress=progress, say=say)
+    with _stoppable(run):
+        return steps.advance(run, settings, device=device, offline=offline, progress=progress, say=say)
+
+
+@contextmanager
+def _stoppable(run: Run) -> Iterator[None]:
+    """Let Ctrl-C name the command that goes on."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        raise Stopped(
+            f"Stopped; {run.path} keeps what is done.", remedy=f"Go on with: zoo resume {shlex.quote(str(run.path))}"
+        ) from stop
 
 
 def _left_to_do(run: Run, epochs: int | None) -> Settings | None:

@@ -12,8 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from zoo import devices
+from zoo import claim, devices
 from zoo.catalog import Card, card
+from zoo.checkpoints import Checkpoints
 from zoo.data import split
 from zoo.data.dataset import Dataset
 from zoo.data.soundness import without_empty_classes
@@ -79,6 +80,13 @@ def advance(run: Run, settings: Settings, *, device: str, offline: bool, progres
                     add_seconds(run.path, time.monotonic() - started)
     devices.processes().wait_for_everyone()
     return run
+
+
+def discard_unbegun(run: Run) -> None:
+    """Remove the folder of a run in which nothing has been trained yet."""
+    begun = run.weights.exists() or Checkpoints(run.path / "state").exists()
+    if devices.processes().is_main_process and not begun:
+        claim.discard(run.path)
 
 
 def _prepare(run: Run, *, device: str, offline: bool, progress: ProgressCallback, say: Say) -> Job:

@@ -79,3 +79,12 @@ def test_the_command_writes_its_folder_and_prints_json_alone(run: Run, monkeypat
     again = CliRunner().invoke(app, [str(run.path), "--n", "2", "--method", "hirescam"])
     assert again.exit_code == 0, again.output
     assert (run.path / "explain-2" / "manifest.json").exists()
+
+
+def test_an_explanation_that_is_stopped_leaves_no_folder(run: Run) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        explain(run, method="hirescam", out=run.path / "explain-9", settings=QUICK, progress=stop)
+    assert not (run.path / "explain-9").exists()

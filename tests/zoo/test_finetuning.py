@@ -10,7 +10,7 @@ import pytest
 
 import zoo
 from tests.zoo.tiny import saved, tiny_model, two_colours
-from zoo.errors import DataError, OptionError, RunError
+from zoo.errors import DataError, DeviceError, ModelError, OptionError, RunError, Stopped
 from zoo.evaluation import evaluate, predict
 from zoo.report import write_report
 
@@ -139,10 +139,53 @@ def test_an_interrupted_training_goes_on_to_the_undisturbed_result(images, tmp_p
         if stage == "train" and done == 2:
             os.kill(os.getpid(), signal.SIGINT)
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Stopped, match=f"zoo resume {tmp_path / 'parts'}"):
         zoo.finetune("lenet", images, out=tmp_path / "parts", offline=True, epochs=4, progress=stop)
     resumed = zoo.resume(tmp_path / "parts", offline=True)
     assert (resumed.path / "predictions-val.csv").read_bytes() == (whole.path / "predictions-val.csv").read_bytes()
+
+
+def test_a_run_is_stopped_while_it_looks_at_the_images_and_goes_on(images, tmp_path):
+    def stop(stage, done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(Stopped, match=f"zoo resume {tmp_path / 'run'}"):
+        zoo.finetune("efficientnet_lite0", images, out=tmp_path / "run", offline=True, progress=stop)
+    with pytest.raises(Stopped, match=f"zoo resume {tmp_path / 'run'}"):
+        zoo.resume(tmp_path / "run", offline=True, progress=stop)
+    assert zoo.resume(tmp_path / "run", offline=True).finished
+
+
+@pytest.mark.parametrize("out", [None, "run"])
+def test_a_run_that_cannot_begin_leaves_no_folder(out, images, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    good = zoo.finetune("lenet", images, offline=True, epochs=1)
+    for path in images.rglob("*.png"):
+        path.write_bytes(b"no picture")
+    with pytest.raises(DataError, match="No image"):
+        zoo.finetune("lenet", images, out=out, offline=True, epochs=1)
+    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["latest", good.path.name]
+    assert (tmp_path / "runs" / "latest").resolve() == good.path
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_first_run_that_cannot_begin_leaves_no_link_to_nowhere(images, tmp_path, monkeypatch, no_network):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelError, match="offline"):
+        zoo.finetune("resnet18", images, offline=True)
+    with pytest.raises(DeviceError):
+        zoo.finetune("lenet", images, offline=True, device="cuda:99")
+    assert list((tmp_path / "runs").iterdir()) == [] if (tmp_path / "runs").exists() else True
+
+
+def test_a_run_that_has_trained_stays_whatever_happens_to_it(images, tmp_path):
+    def fail(stage, done, total):
+        if stage == "train" and done == 3:
+            raise DataError("The images are gone.", remedy="Bring them back.")
+
+    with pytest.raises(DataError, match="gone"):
+        zoo.finetune("lenet", images, out=tmp_path / "run", offline=True, epochs=4, progress=fail)
+    assert zoo.resume(tmp_path / "run", offline=True).finished
 
 
 def test_more_epochs_go_on_from_a_finished_run(images, tmp_path):
