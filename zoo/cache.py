@@ -12,6 +12,9 @@ from pathlib import Path
 from zoo import files
 from zoo.errors import StorageError
 
+#: Where in the cache fitted probes are kept.
+PROBES = "probes"
+
 _ELSEWHERE = "Make room or mend the permissions, or set ZOO_CACHE and HF_HOME to folders on another disk."
 
 

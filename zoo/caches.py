@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def caches() -> tuple[Cache, ...]:
 
     repositories, weights = Path(huggingface_hub.constants.HF_HUB_CACHE), hub.torch_hub() / "checkpoints"
     return (
-        _cache("zoovet", cache.root(), "ZOO_CACHE", _tables(store.usage(cache.root()))),
+        _cache("zoovet", cache.root(), "ZOO_CACHE", _stored(_kept())),
         _cache("hub", repositories, "HF_HOME", _repositories(repositories)),
         _cache("torch", weights, "TORCH_HOME", _files(weights)),
     )
@@ -57,7 +58,18 @@ def prune(limit: int) -> tuple[Usage, ...]:
     Returns:
         What was removed.
     """
-    return store.prune(cache.root(), limit)
+    return store.prune(_kept(), limit)
+
+
+def _kept() -> tuple[Usage, ...]:
+    """The tables, and the folder of fitted probes as one more."""
+    folder = cache.root() / cache.PROBES
+    times = []
+    for path in folder.glob("*.npz"):
+        with suppress(FileNotFoundError):  # gone meanwhile
+            times.append(path.stat().st_mtime)
+    probes = (Usage(folder=folder, size=_size(folder), used=max(times)),) if times else ()
+    return (*store.usage(cache.root()), *probes)
 
 
 def parse_size(text: str) -> int:
@@ -103,12 +115,14 @@ def _files(folder: Path) -> list[tuple[str, int]]:
     return [(path.name, path.stat().st_size) for path in sorted(folder.glob("*.pth"))]
 
 
-def _tables(tables: Sequence[Usage]) -> list[tuple[str, int]]:
-    """Features by model, and the rest in one."""
-    features = sorted((_model(table.folder), table.size) for table in tables if table.folder.parent.name == "features")
-    rest = sum(table.size for table in tables if table.folder.parent.name != "features")
+def _stored(kept: Sequence[Usage]) -> list[tuple[str, int]]:
+    """Features by model, fitted probes, and the rest in one."""
+    features = sorted((_model(table.folder), table.size) for table in kept if table.folder.parent.name == "features")
+    probes = sum(table.size for table in kept if table.folder.name == cache.PROBES)
+    rest = sum(table.size for table in kept) - probes - sum(size for _, size in features)
     return [
         *((f"features of {model}", size) for model, size in features),
+        *([("fitted probes", probes)] if probes else []),
         *([("notes on images", rest)] if rest else []),
     ]
 

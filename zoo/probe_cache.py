@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from zoo.cache import replacing, root
+from zoo.cache import PROBES, replacing, root
 from zoo.errors import StorageError
 from zoo.logistic import FloatArray
 from zoo.probe import Head, IntArray, Probe, probe
@@ -38,7 +38,7 @@ def cached_probe(
     if x.nbytes > _LARGEST:
         return fit()
     parts = (x, y, folds, np.zeros(0) if class_weights is None else class_weights)
-    path = root() / "probes" / f"{_digest(num_classes, parts)}.npz"
+    path = root() / PROBES / f"{_digest(num_classes, parts)}.npz"
     known = _read(path)
     if known is not None:
         return known

@@ -183,12 +183,12 @@ def as_digests(names: Sequence[bytes]) -> Digests:
 
 @dataclass(frozen=True, kw_only=True)
 class Usage:
-    """What one table takes.
+    """What one table takes, or another folder that can be made again.
 
     Attributes:
         folder: Where it lies.
         size: Bytes on the disk.
-        used: When it was last opened, seconds since 1970.
+        used: When it was last used, seconds since 1970.
     """
 
     folder: Path
@@ -200,17 +200,21 @@ def usage(root: Path) -> tuple[Usage, ...]:
     """Every table under ``root``, the one used last first."""
     folders = {path.parent for path in root.rglob("*.rows")} if root.is_dir() else set()
     found = [Usage(folder=folder, size=_size(folder), used=_used(folder)) for folder in folders]
-    return tuple(sorted(found, key=lambda table: (-table.used, table.folder)))
+    return _latest_first(found)
 
 
-def prune(root: Path, limit: int) -> tuple[Usage, ...]:
-    """Removes the tables that were not used for longest until the rest fits into ``limit`` bytes.
+def _latest_first(tables: Iterable[Usage]) -> tuple[Usage, ...]:
+    return tuple(sorted(tables, key=lambda table: (-table.used, table.folder)))
+
+
+def prune(tables: Iterable[Usage], limit: int) -> tuple[Usage, ...]:
+    """Removes those that were not used for longest until the rest fits into ``limit`` bytes.
 
     Returns:
         What was removed. A process that has such a table open goes on reading it.
     """
     total, removed = 0, []
-    for table in usage(root):
+    for table in _latest_first(tables):
         total += table.size
         if total > limit:
             shutil.rmtree(table.folder, ignore_errors=True)

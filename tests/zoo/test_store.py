@@ -216,7 +216,7 @@ def test_pruning_removes_the_tables_unused_for_longest_until_the_rest_fits(tmp_p
         os.utime(folder / "used", (time.time() - 1000 * age,) * 2)
     tables = usage(tmp_path)
     assert [table.folder.name for table in tables] == ["newest", "older", "oldest"]
-    removed = prune(tmp_path, tables[0].size + tables[1].size)
+    removed = prune(tables, tables[0].size + tables[1].size)
     assert [table.folder.name for table in removed] == ["oldest"]
     assert {table.folder.name for table in usage(tmp_path)} == {"newest", "older"}
     assert usage(tmp_path / "nothing") == ()
