@@ -40,6 +40,7 @@ class Rates(Probe):
         latest_peak: Share of the training at which the rate must have peaked.
         most_epsilon: Largest epsilon of an Adam that is not suspicious.
         improving: Fall of the validation loss over the last third, as a share, from which on a curve still improves.
+        most_epochs: Largest factor on the number of epochs that is tried.
     """
 
     name = "rates"
@@ -49,6 +50,7 @@ class Rates(Probe):
     latest_peak: float = 0.6
     most_epsilon: float = 1e-3
     improving: float = 0.15
+    most_epochs: int = 10
 
     def observe(self, context: AlgorithmContext) -> list[Observation]:
         """The four causes."""
@@ -59,7 +61,7 @@ class Rates(Probe):
         if context.model is not None:
             seen.append(self._optimizer(context))
         if run is not None:
-            seen += [self._rate(context, run), self._epochs(run)]
+            seen += [self._rate(context, run), self._epochs(context, run)]
         return seen
 
     def _rate(self, context: AlgorithmContext, run: RunFacts) -> Observation:
@@ -100,9 +102,12 @@ class Rates(Probe):
         third = losses[-max(2, len(losses) // 3) - 1]
         return losses[-1] < (1 - self.improving) * third
 
-    def _epochs(self, run: RunFacts) -> Observation:
+    def _epochs(self, context: AlgorithmContext, run: RunFacts) -> Observation:
         falling = self._falling(run)
-        factor = 3.0 if len(run.curve) < 5 else 2.0
+        # As long as the known-good recipe at least: a step of the rate cannot stand in for epochs that were never made.
+        good = context.known_good
+        level = math.ceil(len(good.curve) / len(run.curve)) if good is not None else 0
+        factor = float(min(self.most_epochs, max(3 if len(run.curve) < 5 else 2, level)))
         return Observation(
             cause="too-few-epochs",
             certainty=Certainty.HINT if falling else Certainty.NONE,

@@ -1,0 +1,41 @@
+"""How long a training is tried, from its own curve and the known-good recipe's."""
+
+from __future__ import annotations
+
+import pytest
+
+from diagnose.algorithm_context import REFERENCE, AlgorithmContext
+from diagnose.probes.rates import Rates
+from diagnose.sandbox.measurements import EpochFacts, RunFacts, Variant
+
+
+def run(variant: Variant, losses: list[float]) -> RunFacts:
+    curve = tuple(EpochFacts(loss=x, validation_loss=x, accuracy=0.5, score=None) for x in losses)
+    return RunFacts(
+        variant=variant, data="theirs", seed=0, images=4, validation=2, finished=True, curve=curve,
+        predictions=(0, 1), labels=(0, 0), train_accuracy=0.5, relabelled=0.5, restated=None, flipped=None,
+        training_mode=1.0, evaluation_mode=0.0, clipped=0.0, score=None, seconds=1.0, step_seconds=0.01,
+    )  # fmt: skip
+
+
+def tried(theirs: int, known_good: int) -> tuple[Variant, ...]:
+    """The longer trainings that are tried where both curves fall steeply to their last epoch."""
+    runs = (run(Variant(), [0.5**e for e in range(theirs)]), run(REFERENCE, [0.5**e for e in range(known_good)]))
+    (seen,) = [o for o in Rates().observe(AlgorithmContext(num_classes=2, runs=runs)) if o.cause == "too-few-epochs"]
+    return seen.changes
+
+
+@pytest.mark.parametrize(
+    ("theirs", "known_good", "factor"), [(1, 10, 10), (4, 10, 3), (3, 15, 5), (1, 15, 10), (12, 10, 2)]
+)
+def test_a_longer_training_is_at_least_as_long_as_the_known_good_one(theirs, known_good, factor):
+    assert tried(theirs, known_good) == (Variant(epochs=factor),)
+
+
+def test_a_flat_curve_is_not_trained_longer():
+    flat = run(Variant(), [0.5, 0.1, 0.05, 0.05, 0.05, 0.05])
+    (seen,) = [
+        o for o in Rates().observe(AlgorithmContext(num_classes=2, runs=(flat,))) if o.cause == "too-few-epochs"
+    ]
+
+    assert seen.changes == ()
