@@ -8,7 +8,7 @@ from diagnose.algorithm_context import AlgorithmContext
 from diagnose.check import ALGORITHM_CHECKS
 from diagnose.findings import Evidence
 from diagnose.probe import Certainty, Observation, Probe
-from diagnose.sandbox.measurements import ModelFacts, Variant
+from diagnose.sandbox.measurements import ModelFacts, StepFacts, Variant
 
 
 @ALGORITHM_CHECKS.register("frozen-parameters")
@@ -45,7 +45,7 @@ class FrozenParameters(Probe):
             return []
         share = model.optimised / model.parameters
         pretrained = is_pretrained(model)
-        stuck = context.step is not None and 0 < context.step.moved < self.least_share and context.step.updates > 0
+        stuck = context.step is not None and self._stuck(context.step)
         sure = not model.head_optimised or ((share < self.least_share or stuck) and not pretrained)
         certainty = Certainty.SURE if sure else Certainty.HINT if stuck else Certainty.NONE
         evidence = [Evidence(statistic="share of weights that train", value=share, reference=self.least_share)]
@@ -64,6 +64,10 @@ class FrozenParameters(Probe):
                 changes=(Variant(unfreeze=True), Variant(reference=("model",)))[: 2 if stuck else 1] if frozen else (),
             )
         ]
+
+    def _stuck(self, step: StepFacts) -> bool:
+        """Whether few tensors move at updates that have a gradient; without one weight decay alone moves them."""
+        return step.updates > 0 and step.empty == 0 and 0 < step.moved < self.least_share
 
 
 def _message(model: ModelFacts, share: float, moved: float) -> str:

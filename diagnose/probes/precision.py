@@ -47,12 +47,13 @@ class Precision(Probe):
 
     def _zeros(self, context: AlgorithmContext, step: StepFacts) -> Observation:
         half = step.half or (context.model is not None and context.model.dtype == "float16")
-        lost = step.zeros > self.most_zeros and step.empty == 0
+        lost = step.rescued or (step.zeros > self.most_zeros and step.empty == 0)
+        share = 1.0 if step.rescued else max(step.zeros, 0)
         seen = half and (lost or not step.finite)
         return Observation(
             cause="mixed-precision",
             certainty=Certainty.SURE if seen else Certainty.HINT if half else Certainty.NONE,
-            message=f"float16 turns {max(step.zeros, 0):.0%} of the gradient into zeros"
+            message=f"float16 turns {share:.0%} of the gradient into zeros"
             + ("." if step.finite else " and some of it into infinities."),
             remedy="Use bfloat16, or scale the loss with torch.amp.GradScaler.",
             evidence=(Evidence(statistic="zeros that float32 has not", value=step.zeros, reference=self.most_zeros),),

@@ -71,7 +71,8 @@ class Updates(Probe):
         else:
             message = f"{step.updates} updates changed no weight at all."
             remedy = "Give the optimizer the parameters of the model that is trained, and a learning rate above 0."
-        seen = step.updates == 0 or step.empty > self.most_empty or step.moved == 0
+        # What comes back in float32 was lost to the number format, which has a name of its own.
+        seen = not step.rescued and (step.updates == 0 or step.empty > self.most_empty or step.moved == 0)
         part = "train_step" if step.updates == 0 or step.empty > self.most_empty else "optimizer"
         return Observation(
             cause="no-update",

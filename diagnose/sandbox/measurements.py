@@ -169,6 +169,7 @@ class StepFacts:
         vanishing: Median gradient-to-weight ratio of the first quarter of the layers over that of the last.
         training: Share of the forward passes that found the model in training mode.
         half: Whether the forward pass ran in float16.
+        rescued: Whether float32 gives a gradient where float16 gave none at all.
     """
 
     calls: int
@@ -185,6 +186,7 @@ class StepFacts:
     vanishing: float
     training: float
     half: bool
+    rescued: bool
 
 
 @dataclass(frozen=True, kw_only=True)

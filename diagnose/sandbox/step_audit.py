@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from diagnose.sandbox.measurements import OverfitFacts, StepFacts
 from diagnose.sandbox.parts import batches, reference_loss
 from diagnose.sandbox.pictures import Pictures, Transformed, stack
-from diagnose.sandbox.watching import ForwardModes, StepNorms
+from diagnose.sandbox.watching import ForwardModes, StepNorms, without_autocast
 from diagnose.sandbox.workbench import Built, Workbench, evaluating, logits_of, seed_everything
 
 _CALLS = 6
@@ -59,7 +59,20 @@ def audit_step(bench: Workbench) -> StepFacts:
         vanishing=_vanishing(built.model, reference),
         training=modes.share("step"),
         half=watch.half,
+        rescued=watch.half and 0 < watch.updates == watch.empty and _gradient_in_float32(bench),
     )
+
+
+def _gradient_in_float32(bench: Workbench) -> bool:
+    """Whether their step finds a gradient at its first update once autocast is kept off."""
+    built = bench.build()
+    inputs, targets = one_batch(bench, built)
+    with _Updates(built, {}) as watch, without_autocast(active=True):
+        for _ in range(_MOST_CALLS):
+            built.parts.train_step(built.model, inputs, targets, built.loss, built.optimizer)
+            if watch.updates or bench.late:
+                break
+    return watch.updates > watch.empty
 
 
 def one_batch(bench: Workbench, built: Built) -> tuple[Tensor, Tensor]:
