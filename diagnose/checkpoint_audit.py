@@ -1,6 +1,7 @@
 """A trained checkpoint on the person's own pictures: what it scores, prepared in other ways, and what its features know.
 
-Nothing is trained but a closed-form probe, and no weight is changed but batch-norm's statistics, on a copy.
+Nothing is trained but a closed-form probe, and no weight is changed but batch-norm's statistics, on a copy. What cannot
+win what it must, because too few pictures are wrong, is not tried.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from diagnose import linear
-from diagnose.batchnorm import restate
+from diagnose.batchnorm import has_statistics, restate
+from diagnose.comparison import paired_difference
 from diagnose.context import Context
 from diagnose.loading import Loaded, untrained
 from diagnose.submission import Checkpoint
@@ -30,6 +32,9 @@ from zoo.preprocess import Preprocess
 BoolArray = npt.NDArray[np.bool_]
 _BATCH = 32
 _SCREENED = 128  # pictures that choose among the ways of preparing; the chosen one is judged on all
+LEAST_GAIN = 0.02  # accuracy that another preparation must win
+LEAST_RESTATED = 0.03  # that batch-norm statistics estimated anew must win
+_RESTATING = 256  # training pictures that they are estimated on
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +63,7 @@ class CheckpointFacts:
         mixing: Largest change of a picture's answer by its neighbours in the batch, over the answers' spread.
         repeat: The same between two passes in evaluation mode.
         known: Where a probe on the checkpoint's features is right, ``(m,)``; ``unknown`` on random weights' features.
+            Only looked at where the checkpoint is behind the reference.
     """
 
     rows: IntArray
@@ -126,16 +132,21 @@ def audit(
     """
     given = prepared(checkpoint, loaded.card.preprocess)
     held = _Pictures(context, _some(context, context.held_out, most))
-    train = _Pictures(context, _some(context, np.setdiff1d(context.train, held.rows), most))
     bench = _Bench(loaded.model.to(device), device)
     facts = CheckpointFacts(rows=held.rows, given=given)
     if not len(held.rows):
         return facts
     try:
+        right: BoolArray | None = None
         if loaded.outputs == context.num_classes:
-            facts = _scored(facts, bench, held, train, context.labels, loaded.card.preprocess, left)
-        if left() > 0 and len(train.rows) >= 2 * context.num_classes:
-            facts = _featured(facts, bench, held, train, context, loaded, device)
+            facts = replace(facts, predicted=_predicted(bench, held, given, checkpoint, context))
+            right = facts.predicted == context.labels[held.rows]
+            ways = () if checkpoint.as_trained else alternatives(given, loaded.card.preprocess)
+            facts = _scored(facts, bench, held, right, context, ways, left)
+        reference = context.correct(context.best)[held.rows]
+        # Weights whose answers keep up with the reference's are not random.
+        if left() > 0 and (right is None or paired_difference(reference, right).interval[0] > 0):
+            facts = _featured(facts, bench, held, context, loaded, most)
     finally:
         loaded.model.cpu()
     return facts
@@ -186,30 +197,47 @@ class _Bench:
         return classes
 
 
+def _predicted(
+    bench: _Bench, held: _Pictures, given: Preparation, checkpoint: Checkpoint, context: Context
+) -> IntArray:
+    """Class of each picture: what the run wrote down, where the weights still say so of a batch; else asked anew."""
+    told = None if context.predictions is None else context.predictions.predicted[held.rows]
+    if checkpoint.as_trained and told is not None and (told >= 0).all():
+        few = held.images[:_BATCH]
+        if np.array_equal(bench.predicted(few, given), told[: len(few)]):
+            return told
+    return bench.predicted(held.images, given)
+
+
 def _scored(
     facts: CheckpointFacts,
     bench: _Bench,
     held: _Pictures,
-    train: _Pictures,
-    labels: IntArray,
-    own: Preprocess,
+    right: BoolArray,
+    context: Context,
+    ways: Sequence[Preparation],
     left: Callable[[], float],
 ) -> CheckpointFacts:
-    truth, given = labels[held.rows], facts.given
-    predicted = bench.predicted(held.images, given)
+    truth, given = context.labels[held.rows], facts.given
     repeat, mixing = _steadiness(bench, held.images, given)
-    facts = replace(facts, predicted=predicted, repeat=repeat, mixing=mixing)
+    facts = replace(facts, repeat=repeat, mixing=mixing)
+    to_win = 1 - float(right.mean())
     few = held.images[:_SCREENED]
-    scores = {given: float((predicted[: len(few)] == truth[: len(few)]).mean())}
-    for way in alternatives(given, own):
-        if left() > 0:
+    scores = {given: float(right[: len(few)].mean())}
+    for way in ways:
+        if left() > 0 and to_win >= LEAST_GAIN:
             scores[way] = float((bench.predicted(few, way) == truth[: len(few)]).mean())
     best = max(scores, key=lambda way: scores[way])
     if best is not given and scores[best] > scores[given]:
         facts = replace(facts, best=best, best_correct=bench.predicted(held.images, best) == truth)
-    if left() > 0 and len(train.rows):
+    if left() > 0 and to_win >= LEAST_RESTATED and has_statistics(bench.model):
+        train = _training(context, held, _RESTATING)
         facts = replace(facts, restated=_restated(bench, train.images, held.images, given, truth))
     return facts
+
+
+def _training(context: Context, held: _Pictures, most: int) -> _Pictures:
+    return _Pictures(context, _some(context, np.setdiff1d(context.train, held.rows), most))
 
 
 def _steadiness(bench: _Bench, images: Sequence[object], way: Preparation) -> tuple[float, float]:
@@ -237,16 +265,13 @@ def _restated(
 
 
 def _featured(
-    facts: CheckpointFacts,
-    bench: _Bench,
-    held: _Pictures,
-    train: _Pictures,
-    context: Context,
-    loaded: Loaded,
-    device: torch.device,
+    facts: CheckpointFacts, bench: _Bench, held: _Pictures, context: Context, loaded: Loaded, most: int
 ) -> CheckpointFacts:
     """A probe on the checkpoint's features, and on those of the same architecture with random weights."""
-    random = _Bench(untrained(loaded.card, seed=context.seed).to(device), device)
+    train = _training(context, held, most)
+    if len(train.rows) < 2 * context.num_classes:
+        return facts
+    random = _Bench(untrained(loaded.card, seed=context.seed).to(bench.device), bench.device)
     known, unknown = (_probed(b, held, train, facts.given, context) for b in (bench, random))
     return replace(facts, known=known, unknown=unknown)
 

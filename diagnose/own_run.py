@@ -72,7 +72,9 @@ def _log(run: Run) -> Path | None:
 
 def _checkpoint(run: Run) -> Checkpoint | None:
     """The weights; images are prepared as the model's own description says, as in every run."""
-    return Checkpoint(path=run.weights, model=run.config.model) if run.weights.is_file() else None
+    if not run.weights.is_file():
+        return None
+    return Checkpoint(path=run.weights, model=run.config.model, as_trained=True)
 
 
 def _shortcuts(folder: Path) -> Path | None:

@@ -18,6 +18,7 @@ class Checkpoint:
         mean: Per channel, in units of pixel / 255; the model's own where ``None``.
         std: Likewise.
         size: Side of the model's input, pixels; the model's own where ``None``.
+        as_trained: Whether this is how the pictures were prepared in training, for sure; no other way is tried then.
     """
 
     path: Path
@@ -25,6 +26,7 @@ class Checkpoint:
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     size: int | None = None
+    as_trained: bool = False
 
     def __post_init__(self) -> None:
         if not self.path.is_file():

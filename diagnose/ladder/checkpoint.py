@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 
-from diagnose.checkpoint_audit import BoolArray, CheckpointFacts, Preparation, audit
+from diagnose.checkpoint_audit import LEAST_GAIN, LEAST_RESTATED, BoolArray, CheckpointFacts, Preparation, audit
 from diagnose.comparison import accuracy, paired_difference
 from diagnose.context import Context
 from diagnose.findings import Control, Estimate, Evidence, Finding, Kind, NotTested, Outcome
@@ -19,8 +19,6 @@ from diagnose.rungs import Rung, algorithm_finding
 from diagnose.submission import Checkpoint
 from zoo.devices import torch_device
 
-_LEAST_GAIN = 0.02  # accuracy that another preparation must win
-_LEAST_RESTATED = 0.03  # that batch-norm statistics estimated anew must win
 _LEAST_FILLED = 0.5  # share of the model's tensors that the checkpoint must fill
 _MOST_CHANGE = 0.02  # of an answer, over the answers' spread, that rounding may explain
 _SECONDS = 300.0  # where no budget is given
@@ -50,7 +48,7 @@ def checkpoint_rung(
     context.progress("checkpoint", 0, 1)
     facts = audit(loaded, checkpoint, context, device=torch_device(device), left=lambda: end - time.perf_counter())
     truth = context.labels[facts.rows]
-    reference = context.correct(context.backbones[0])[facts.rows]
+    reference = context.correct(context.best)[facts.rows]
     findings = [_loading(loaded, facts, reference), _size(loaded, context.num_classes)]
     rung = Rung(findings=tuple(findings))
     if facts.predicted is None:
@@ -60,16 +58,29 @@ def checkpoint_rung(
     findings += [*_preparation(facts, right), *_statistics(facts, right), *_steadiness(facts)]
     if context.predictions is None:
         findings += _predictions(context, facts)
-    yours = accuracy(right)
-    seconds = time.perf_counter() - begun
-    detail = f"{checkpoint.path.name}, {facts.given.name}"
-    return replace(
-        rung,
-        findings=tuple(findings),
-        controls=(Control(name="checkpoint", accuracy=yours, seconds=seconds, detail=detail),),
-        yours=yours,
-        gap=paired_difference(reference, right),
+    return _compared(
+        context, replace(rung, findings=tuple(findings)), reference, right, _control(checkpoint, facts, right, begun)
     )
+
+
+def _control(checkpoint: Checkpoint, facts: CheckpointFacts, right: BoolArray, begun: float) -> Control:
+    detail = f"{checkpoint.path.name}, {facts.given.name}"
+    seconds = time.perf_counter() - begun
+    return Control(name="checkpoint", accuracy=accuracy(right), seconds=seconds, detail=detail)
+
+
+def _compared(context: Context, rung: Rung, reference: BoolArray, right: BoolArray, control: Control) -> Rung:
+    """The rung with their accuracy, as far as it is one: where no splits were given it may be of pictures trained on.
+
+    Under the reference all the same it is too low a fortiori; above it says nothing.
+    """
+    gap = paired_difference(reference, right)
+    if context.splits_given or gap.interval[0] > 0:
+        return replace(rung, controls=(control,), yours=control.accuracy, gap=gap)
+    detail = f"{control.detail}, on pictures that it may have been trained on"
+    needs = "the split that it was trained with (train/ and val/ folders), or --predictions of pictures it never saw"
+    open_ = NotTested(name="accuracy", needs=needs)
+    return replace(rung, controls=(replace(control, detail=detail),), not_tested=(*rung.not_tested, open_))
 
 
 def _loading(loaded: Loaded, facts: CheckpointFacts, reference: BoolArray) -> Finding:
@@ -86,7 +97,7 @@ def _loading(loaded: Loaded, facts: CheckpointFacts, reference: BoolArray) -> Fi
     if facts.known is not None and facts.unknown is not None:
         lead = paired_difference(facts.known, facts.unknown)
         behind = paired_difference(reference, facts.known)
-        if (lead.value < _LEAST_GAIN or lead.interval[0] <= 0) and behind.interval[0] > 0:
+        if (lead.value < LEAST_GAIN or lead.interval[0] <= 0) and behind.interval[0] > 0:
             message = (
                 f"The checkpoint's features tell your classes apart no better than random weights do "
                 f"({facts.known.mean():.1%} against {facts.unknown.mean():.1%} by a linear probe)."
@@ -134,7 +145,7 @@ def _preparation(facts: CheckpointFacts, right: BoolArray) -> list[Finding]:
     causes = ("normalisation", "channel-order")
     best, correct = facts.best, facts.best_correct
     gain = paired_difference(correct, right) if correct is not None else None
-    if best is None or gain is None or gain.value < _LEAST_GAIN or gain.interval[0] <= 0:
+    if best is None or gain is None or gain.value < LEAST_GAIN or gain.interval[0] <= 0:
         message = "No other way to prepare the pictures does better."
         return [_finding(cause, Outcome.PASS, message, "", *_gain_evidence(gain, best)) for cause in causes]
     cause = causes[int(best.flipped)]
@@ -159,7 +170,7 @@ def _gain_evidence(gain: Estimate | None, best: Preparation | None) -> tuple[Evi
             statistic=f"accuracy won: {best.name}",
             value=gain.value,
             interval=gain.interval,
-            reference=_LEAST_GAIN,
+            reference=LEAST_GAIN,
             kind=Kind.INTERVENTION,
         ),
     )
@@ -169,16 +180,18 @@ def _statistics(facts: CheckpointFacts, right: BoolArray) -> list[Finding]:
     """P10: batch-norm statistics estimated anew win."""
     cause = "batchnorm-statistics"
     if facts.restated is None:
-        return []
+        few = 1 - right.mean() < LEAST_RESTATED
+        words = "Too few pictures are wrong for batch-norm statistics estimated anew to win 3 points."
+        return [_finding(cause, Outcome.PASS, words, "")] if few else []
     gain = paired_difference(facts.restated, right)
     evidence = Evidence(
         statistic="accuracy won: batch-norm statistics estimated anew",
         value=gain.value,
         interval=gain.interval,
-        reference=_LEAST_RESTATED,
+        reference=LEAST_RESTATED,
         kind=Kind.INTERVENTION,
     )
-    if gain.value < _LEAST_RESTATED or gain.interval[0] <= 0:
+    if gain.value < LEAST_RESTATED or gain.interval[0] <= 0:
         return [_finding(cause, Outcome.PASS, "The batch-norm statistics fit your pictures.", "", evidence)]
     message = f"Batch-norm statistics estimated anew on your training pictures win {100 * gain.value:.1f} points."
     remedy = "Save running_mean and running_var with the weights; train with larger batches, or momentum 0.1."

@@ -162,7 +162,7 @@ class _Box:
             return None
         position = {path: i for i, path in enumerate(self._context.paths)}
         rows = np.array([position[theirs.dataset.samples[i].path] for i in score.rows], dtype=np.int64)
-        return paired_difference(self._context.correct(self._context.backbones[0])[rows], score.correct)
+        return paired_difference(self._context.correct(self._context.best)[rows], score.correct)
 
     def _rung(self, own: _Trial | None, theirs: _Trial | None) -> Rung:
         return Rung(

@@ -34,8 +34,6 @@ def test_a_longer_training_is_at_least_as_long_as_the_known_good_one(theirs, kno
 
 def test_a_flat_curve_is_not_trained_longer():
     flat = run(Variant(), [0.5, 0.1, 0.05, 0.05, 0.05, 0.05])
-    (seen,) = [
-        o for o in Rates().observe(AlgorithmContext(num_classes=2, runs=(flat,))) if o.cause == "too-few-epochs"
-    ]
+    (seen,) = [o for o in Rates().observe(AlgorithmContext(num_classes=2, runs=(flat,))) if o.cause == "too-few-epochs"]
 
     assert seen.changes == ()

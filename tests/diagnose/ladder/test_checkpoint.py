@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import timm
 import torch
 from safetensors.torch import save_file
 
+from diagnose.checkpoint_audit import _Bench
 from diagnose.findings import Outcome
 from diagnose.ladder.checkpoint import checkpoint_rung
+from diagnose.predictions import OwnPredictions
 from diagnose.submission import Checkpoint
 from tests.diagnose.ladder.conftest import images
 from zoo.errors import OptionError, WeightsError
@@ -41,11 +45,11 @@ def weights(colours) -> dict[str, torch.Tensor]:
 def look(colours, tmp_path):
     """The rung for weights, with what the person says of them."""
 
-    def run(tensors, **said):
+    def run(tensors, context=colours, **said):
         path = tmp_path / "w.safetensors"
         save_file({name: tensor.clone().contiguous() for name, tensor in tensors.items()}, path)
         how = {"mean": (0.5,) * 3, "std": (0.5,) * 3, "size": 32, **said}
-        return checkpoint_rung(colours, Checkpoint(path=path, model=MODEL, **how), budget=None, device="cpu")
+        return checkpoint_rung(context, Checkpoint(path=path, model=MODEL, **how), budget=None, device="cpu")
 
     return run
 
@@ -129,6 +133,72 @@ def test_a_head_behind_dropout_is_found_by_its_shape(look, weights):
     renamed = {n.replace("fc.", "fc.1."): t for n, t in weights.items()}
 
     assert look(renamed).yours.value > 0.95
+
+
+def changed(context, **fields):
+    """Another context of the same pictures; no two of them are copies."""
+    other = replace(context, _kept={}, **fields)
+    vars(other)["duplicates"] = np.arange(len(other.dataset))
+    return other
+
+
+@pytest.fixture
+def unsplit(colours):
+    """The same pictures as one folder: nobody says which the checkpoint was trained on."""
+    return changed(colours, dataset=replace(colours.dataset, given_splits=False))
+
+
+def test_where_no_splits_were_given_a_good_score_says_nothing(look, weights, unsplit):
+    rung = look(weights, context=unsplit)
+    (control,) = rung.controls
+
+    assert rung.yours is None
+    assert rung.gap is None
+    assert control.accuracy.value > 0.95
+    assert "may have been trained on" in control.detail
+    assert "--predictions" in next(entry.needs for entry in rung.not_tested if entry.name == "accuracy")
+
+
+def test_where_no_splits_were_given_a_bad_score_is_bad_all_the_same(look, weights, unsplit):
+    rung = look(weights, context=unsplit, mean=(0.0,) * 3, std=(1 / 255,) * 3)
+
+    assert rung.gap.interval[0] > 0
+    assert "normalisation" in failed(rung)
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """How many pictures the checkpoint's model was shown."""
+    shown = []
+    run = _Bench.run
+    monkeypatch.setattr(_Bench, "run", lambda self, images, *a: (shown.append(len(images)), run(self, images, *a))[1])
+    return shown
+
+
+def own_run(colours, weights):
+    """The context with the predictions that these very weights left."""
+    predicted = np.full(len(colours.dataset), -1, dtype=np.int64)
+    model = timm.create_model(MODEL, num_classes=3)
+    model.load_state_dict(weights)
+    rows = [i for i, sample in enumerate(colours.dataset.samples) if sample.split == "val"]
+    predicted[rows] = model.eval()(images(colours, "val")[0]).argmax(1).numpy()
+    return changed(colours, predictions=OwnPredictions(predicted=predicted))
+
+
+def test_a_run_of_ours_is_asked_for_one_batch_and_otherwise_believed(look, weights, colours, asked):
+    rung = look(weights, context=own_run(colours, weights), as_trained=True)
+
+    assert sum(asked) <= 32 + 40
+    assert failed(rung) == set()
+    assert rung.yours.value > 0.95
+
+
+def test_predictions_that_the_weights_no_longer_give_are_not_believed(look, weights, colours, asked):
+    turned = {n: t.roll(1, 0) if n.startswith("fc.") else t for n, t in weights.items()}
+    rung = look(turned, context=own_run(colours, weights), as_trained=True)
+
+    assert sum(asked) >= 32 + 90
+    assert rung.yours.value < 0.1
 
 
 class Evil:
