@@ -1,6 +1,6 @@
 """Do quicker engines change what the probe sees? Features and cross-validated probe accuracy of each, beside float32's.
 
-    python -m benchmarks.engines DATA... [--model NAME] [--images N]
+    python -m benchmarks.engines DATA... [--model NAME] [--engines NAME...] [--images N]
 
 Agreement is the cosine between an image's features from the engine and from plain float32; accuracies are of the same
 images and folds.
@@ -24,6 +24,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("data", nargs="+")
     parser.add_argument("--model", default="efficientnet_lite0")
+    parser.add_argument("--engines", nargs="+", default=["float32", "bfloat16", "openvino"], help="float32 first")
     parser.add_argument("--images", type=int, default=0, help="only so many of each, evenly spread; 0 for all")
     options = parser.parse_args()
     model = card(options.model)
@@ -33,7 +34,7 @@ def main() -> None:
         count = options.images or len(dataset)
         part = dataset.select(np.unique(np.linspace(0, len(dataset) - 1, count, dtype=int)))
         exact: np.ndarray | None = None
-        for name in ("float32", "bfloat16"):
+        for name in options.engines:
             with tempfile.TemporaryDirectory() as cache:
                 os.environ.update(ZOO_CACHE=cache, ZOO_ENGINE=name)
                 found = embed(part, [model])

@@ -37,6 +37,7 @@ from zoo.devices import torch_device
 from zoo.features import embed
 from zoo.predict import decoded_side
 from zoo.probe import probe
+from zoo.runner import Runner
 
 CHUNK = 32
 
@@ -76,7 +77,7 @@ def decoding(dataset: Dataset, model: Card) -> float:
     return rate(work, len(data))
 
 
-def forward(runner: engine.Runner, model: Card, count: int) -> float:
+def forward(runner: Runner, model: Card, count: int) -> float:
     """Images a second of the backbone alone."""
     shape = (CHUNK, *model.preprocess.size, model.preprocess.channels)
     pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
@@ -196,8 +197,8 @@ def main() -> None:
     part = dataset.select(np.unique(np.linspace(0, len(dataset) - 1, options.images or len(dataset), dtype=int)))
     device = torch_device("auto")
     module = weights.load(model)
-    chosen = engine.choose(model, module, device, images=engine.WORTH_MEASURING)
-    runner = engine.Runner(module, model.preprocess, chosen, device)
+    chosen = engine.choose(model, module, device, images=max(len(part), engine.WORTH_MEASURING))
+    runner = Runner(module, model.preprocess, chosen.name, batch=chosen.batch, device=device)
     print(f"{model.name}, {len(part)} images, {lanes.cores()} cores, {device}, {chosen}")
     print(f"{'':<44} {'median':>10} {'':<9} {'spread':>10}")
     rates: dict[str, list[float]] = {"decode": [], "forward": [], "pass": [], "share": []}

@@ -22,7 +22,7 @@ def lines(found: Health) -> list[str]:
     for one in found.caches:
         said += _cache(one)
     said += ["", "engines (how each model that was measured here runs)"]
-    said += [f"  {name}: {e.precision}, {e.batch} images at a time ({e.reason})" for name, e in found.engines]
+    said += [f"  {name}: {e.name}, {e.batch} images at a time ({e.reason})" for name, e in found.engines]
     if not found.engines:
         said.append("  none measured yet: the first pass over 1000 images or more measures")
     said += ["", "models that need no network"]

@@ -18,6 +18,7 @@ from zoo.data.dataset import IntArray
 from zoo.data.decode import Picture, UnusableImage, decode_picture
 from zoo.predict import decoded_side
 from zoo.progress import ProgressCallback
+from zoo.runner import Runner
 from zoo.statistics import STATISTICS, measure
 from zoo.store import Digests, Table, Writer, as_digests, mark_used, row_bytes
 
@@ -43,7 +44,7 @@ class Column:
         self._asked = engine.check(engine.asked())
         self.folder = cache.root() / "features" / _key(card, weights.fingerprint(card, offline=offline), self._asked)
         self.table: Table | None = None
-        self._runner: engine.Runner | None = None
+        self._runner: Runner | None = None
         self.refresh()
         mark_used(self.folder)
 
@@ -56,12 +57,12 @@ class Column:
         """Which contents have a row, ``(n,)``."""
         return np.zeros(len(digests), dtype=bool) if self.table is None else self.table.locate(digests) >= 0
 
-    def runner(self, images: int) -> engine.Runner:
+    def runner(self, images: int) -> Runner:
         """The backbone, loaded at the first call; ``images`` is how many there are to do."""
         if self._runner is None:
             module = weights.load(self.card, offline=self._offline)
             chosen = engine.choose(self.card, module, self.device, images=images, name=self._asked)
-            self._runner = engine.Runner(module, self.card.preprocess, chosen, self.device)
+            self._runner = Runner(module, self.card.preprocess, chosen.name, batch=chosen.batch, device=self.device)
         return self._runner
 
 

@@ -20,7 +20,7 @@ from zoo.catalog import card
 from zoo.classifier import embed as embed_batch
 from zoo.data import Dataset, Sample
 from zoo.data.decode import decode
-from zoo.errors import DeviceError, OptionError, StorageError
+from zoo.errors import OptionError, StorageError
 from zoo.features import embed
 from zoo.statistics import STATISTICS
 
@@ -253,53 +253,6 @@ def test_a_large_matrix_is_a_file_and_reads_the_same(images, monkeypatch):
     mapped = found.matrix("lenet5")
     assert isinstance(mapped, np.memmap)
     np.testing.assert_array_equal(mapped, expected)
-
-
-def test_a_batch_that_does_not_fit_into_memory_is_halved(monkeypatch):
-    chosen = engine.Engine(precision="float32", batch=8, reason="")
-    import torch
-
-    runner = engine.Runner(weights.load(LENET), LENET.preprocess, chosen, torch.device("cpu"))
-    pixels = np.random.default_rng(0).integers(0, 255, (8, *LENET.preprocess.size, 1), dtype=np.uint8)
-    expected = runner(pixels)
-    sizes = []
-    original = runner._forward
-
-    def small(batch):
-        sizes.append(len(batch))
-        if len(batch) > 2:
-            raise torch.OutOfMemoryError("CUDA out of memory")
-        return original(batch)
-
-    monkeypatch.setattr(runner, "_forward", small)
-    np.testing.assert_allclose(runner(pixels), expected, atol=2e-3)
-    assert sizes == [8, 4, 2, 2, 4, 2, 2]
-
-    def never(batch):
-        raise torch.OutOfMemoryError("CUDA out of memory")
-
-    monkeypatch.setattr(runner, "_forward", never)
-    with pytest.raises(DeviceError, match="memory"):
-        runner(pixels)
-
-
-def test_the_measured_engine_is_remembered_and_described():
-    import torch
-
-    module = weights.load(LENET)
-    assert engine.describe() == ()
-    chosen = engine.choose(LENET, module, torch.device("cpu"), images=engine.WORTH_MEASURING)
-    assert "measured" in chosen.reason
-    assert engine.choose(LENET, module, torch.device("cpu"), images=1) == chosen
-    assert engine.describe() == (("lenet5", chosen),)
-
-
-def test_a_short_job_measures_nothing():
-    import torch
-
-    chosen = engine.choose(LENET, weights.load(LENET), torch.device("cpu"), images=10)
-    assert "short" in chosen.reason
-    assert engine.describe() == ()
 
 
 RANK = """

@@ -1,0 +1,176 @@
+"""Engines: chosen by measurement, remembered, and all with the features of float32."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from sklearn.datasets import load_sample_images
+
+from zoo import compiled, engine, weights
+from zoo.catalog import card
+from zoo.classifier import embed
+from zoo.errors import DeviceError, ModelError, OptionError
+from zoo.lanes import run
+from zoo.runner import Runner
+
+LENET, LITE = card("lenet5"), card("efficientnet_lite0")
+CPU = torch.device("cpu")
+ENGINES = ["float32", "bfloat16", "openvino"]
+
+
+@pytest.fixture(autouse=True)
+def cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZOO_CACHE", str(tmp_path))
+    monkeypatch.delenv("ZOO_ENGINE", raising=False)
+
+
+@pytest.fixture
+def without_openvino(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiled, "installed", lambda: False)
+
+
+def runner(name: str, batch: int = 4) -> Runner:
+    if name == "openvino":
+        pytest.importorskip("openvino")
+    return Runner(weights.load(LITE), LITE.preprocess, name, batch=batch, device=CPU)
+
+
+def photographs() -> np.ndarray:
+    """Six crops of scikit-learn's two photographs."""
+    wholes = [Image.fromarray(whole) for whole in load_sample_images().images]
+    boxes = [(0, 0, 640, 427), (50, 50, 350, 350), (200, 100, 600, 420)]
+    return np.stack([LITE.preprocess.pixels(whole.crop(box)) for whole in wholes for box in boxes])
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_the_features_of_photographs_agree_with_plain_float32(name: str) -> None:
+    pixels = photographs()
+    expected = embed(weights.load(LITE), LITE.preprocess.normalise(torch.from_numpy(pixels))).detach().numpy()
+    found = runner(name)(pixels)
+    assert found.dtype == np.float16
+    cosine = (found * expected).sum(1) / np.linalg.norm(found.astype(float), axis=1) / np.linalg.norm(expected, axis=1)
+    assert cosine.min() > (0.99999 if name == "float32" else engine.AGREEMENT)
+
+
+@pytest.mark.parametrize("name", ["float32", "openvino"])
+def test_lanes_that_run_at_once_do_not_mix_their_images_up(name: str) -> None:
+    working, pixels = runner(name), photographs()
+    expected, found = working(pixels), np.zeros((6, 1280), dtype=np.float16)
+
+    def work(number: int) -> int:
+        found[number % 6] = working(pixels[number % 6][None])[0]
+        return 1
+
+    run(work, range(24), lanes=4, done=lambda _: None)
+    np.testing.assert_allclose(found, expected, rtol=5e-3, atol=5e-3)
+
+
+def test_a_batch_that_does_not_fit_into_memory_is_halved(monkeypatch: pytest.MonkeyPatch) -> None:
+    working = Runner(weights.load(LENET), LENET.preprocess, "float32", batch=8, device=CPU)
+    pixels = np.random.default_rng(0).integers(0, 255, (8, *LENET.preprocess.size, 1), dtype=np.uint8)
+    expected = working(pixels)
+    sizes = []
+    original = working._forward
+
+    def small(batch: np.ndarray) -> np.ndarray:
+        sizes.append(len(batch))
+        if len(batch) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return original(batch)
+
+    monkeypatch.setattr(working, "_forward", small)
+    np.testing.assert_allclose(working(pixels), expected, atol=2e-3)
+    assert sizes == [8, 4, 2, 2, 4, 2, 2]
+
+    def never(batch: np.ndarray) -> np.ndarray:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(working, "_forward", never)
+    with pytest.raises(DeviceError, match="memory"):
+        working(pixels)
+
+
+def test_the_measured_engine_is_remembered_and_described() -> None:
+    module = weights.load(LENET)
+    assert engine.describe() == ()
+    chosen = engine.choose(LENET, module, CPU, images=engine.WORTH_MEASURING)
+    assert "measured" in chosen.reason
+    assert engine.choose(LENET, module, CPU, images=1) == chosen
+    assert engine.describe() == (("lenet5", chosen),)
+
+
+def test_a_short_job_measures_nothing() -> None:
+    chosen = engine.choose(LENET, weights.load(LENET), CPU, images=10)
+    assert "short" in chosen.reason
+    assert engine.describe() == ()
+
+
+def test_measuring_leaves_the_model_as_it_was() -> None:
+    module = weights.load(LENET)
+    before = copy.deepcopy(module.state_dict())
+    engine.choose(LENET, module, CPU, images=engine.WORTH_MEASURING)
+    assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
+
+
+def test_openvino_is_tried_only_where_the_job_repays_compiling() -> None:
+    pytest.importorskip("openvino")
+    module = weights.load(LENET)
+    short = engine.choose(LENET, module, CPU, images=engine.WORTH_COMPILING - 1)
+    long = engine.choose(LENET, module, CPU, images=engine.WORTH_COMPILING)
+    assert "openvino" not in short.reason
+    assert "openvino" in long.reason
+
+
+def test_the_quickest_of_what_was_measured_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = {"float32": 0.03, "openvino": 0.01}
+    clock = [0.0]
+
+    class Fake:
+        def __init__(self, _module: object, _preprocess: object, name: str, **_: object) -> None:
+            self.each = seconds[name]
+
+        def __call__(self, pixels: np.ndarray) -> None:
+            clock[0] += self.each * (len(pixels) + 3)  # a fixed cost: large batches win
+
+    monkeypatch.setattr(engine, "Runner", Fake)
+    monkeypatch.setattr(engine.time, "process_time", lambda: clock[0])
+    chosen = engine._measured(LENET, torch.nn.Identity(), ("float32", "openvino"))
+    assert (chosen.name, chosen.batch) == ("openvino", engine.CPU_BATCH)
+
+
+class Odd(torch.nn.Module):
+    """A model of an operation that OpenVINO does not have."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = torch.nn.Linear(1, 2)
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        return self.head(torch.special.airy_ai(batch).mean((1, 2, 3))[:, None])
+
+
+def test_a_model_that_openvino_cannot_run_takes_another_engine_unless_it_was_asked_for() -> None:
+    pytest.importorskip("openvino")
+    chosen = engine.choose(LENET, Odd().eval(), CPU, images=engine.WORTH_COMPILING)
+    assert chosen.name != "openvino"
+    assert "float32" in chosen.reason
+    with pytest.raises(ModelError, match="OpenVINO cannot run this model"):
+        engine.choose(LENET, Odd().eval(), CPU, images=engine.WORTH_COMPILING, name="openvino")
+
+
+def test_an_engine_that_is_unknown_or_not_here_is_an_error_that_says_what_to_do(without_openvino: None) -> None:
+    with pytest.raises(OptionError, match="float32"):
+        engine.check("warp")
+    with pytest.raises(OptionError, match="pip install openvino"):
+        engine.check("openvino")
+
+
+def test_openvino_is_refused_on_an_accelerator() -> None:
+    pytest.importorskip("openvino")
+    with pytest.raises(OptionError, match="cuda"):
+        engine.choose(LENET, weights.load(LENET), torch.device("cuda"), images=10, name="openvino")
