@@ -1,12 +1,13 @@
 """zoo finetune against fastai's ``fine_tune(3)`` and the Hugging Face Trainer: seconds and test accuracy.
 
-    python -m benchmarks.peers DATA [--repeats N] [--out peers.jsonl]
+    python -m benchmarks.peers DATA [--repeats N] [--images N] [--out peers.jsonl]
 
 DATA is an image folder with train, validation and test. Backbone, ImageNet weights, images and machine are the same for
 all; each run is a process of its own with an empty cache, and the peers take turns within a round. fastai:
 ``vision_learner`` with its defaults. Trainer: 3 epochs of ``TrainingArguments``' defaults with the augmentation of its
 image-classification example (random resized crop and flip). Then ``zoo finetune`` as it comes, and ``--full`` with as
-much time as the slower peer took. ``pip install fastai transformers`` first; zoovet needs neither.
+much time as the slower peer took. A round that was stopped goes on where it was: what is in ``--out`` is not done
+again. ``pip install fastai transformers`` first; zoovet needs neither.
 """
 
 from __future__ import annotations
@@ -113,24 +114,60 @@ def _zoo(data: Path, **choices: str) -> float:
         return run.predictions("test").scores().accuracy
 
 
+def part(data: Path, images: int, place: Path) -> Path:
+    """A copy of the folder, by links, with only so many training images, evenly spread over its list."""
+    for file in data.glob("*/*/*"):
+        copied = place / file.relative_to(data)
+        copied.parent.mkdir(parents=True, exist_ok=True)
+        copied.symlink_to(file)
+    training = sorted((place / "train").glob("*/*"))
+    kept = {training[i * len(training) // images] for i in range(images)}
+    for file in set(training) - kept:
+        file.unlink()
+    return place
+
+
 WAYS = {"fastai": fastai, "trainer": trainer, "probe": probe, "full": full}
 
 
 def one(way: str, data: Path, seconds: float) -> dict[str, float | str]:
-    """A run in a process of its own; its seconds count everything from its start to the test accuracy."""
+    """A run in a process of its own; its seconds count everything from its start to the test accuracy.
+
+    On a machine that does other work as well, seconds of processors tell more.
+    """
     with tempfile.TemporaryDirectory() as cache:
-        start = time.perf_counter()
+        start, before = time.perf_counter(), os.times()
         command = [sys.executable, "-m", "benchmarks.peers", str(data), "--way", way, "--seconds", str(seconds)]
         done = subprocess.run(
             command, check=True, stdout=subprocess.PIPE, text=True, env={**os.environ, "ZOO_CACHE": cache}
         )
-        return {"way": way, "seconds": time.perf_counter() - start, "accuracy": float(done.stdout.split()[-1])}
+        took, after = time.perf_counter() - start, os.times()
+    used = after.children_user + after.children_system - before.children_user - before.children_system
+    return {"way": way, "seconds": took, "processor": used, "accuracy": float(done.stdout.split()[-1])}
+
+
+def rounds(data: Path, repeats: int, out: Path) -> list[dict[str, float | str]]:
+    """Every way ``repeats`` times, in turn; each run is noted in ``out`` as soon as it ends."""
+    rows = [json.loads(text) for text in out.read_text("utf-8").splitlines()] if out.exists() else []
+    for number in range(len(rows), repeats * len(WAYS)):
+        begun = number - number % len(WAYS)
+        slowest = max((float(row["seconds"]) for row in rows[begun:]), default=0.0)
+        rows.append(one(list(WAYS)[number - begun], data, slowest))
+        with out.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(rows[-1]) + "\n")
+        print(
+            "{way:8} {seconds:8.1f} s, {processor:8.1f} s of processors, test accuracy {accuracy:.4f}".format(
+                **rows[-1]
+            )
+        )
+    return rows
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("--repeats", type=int, default=1)
+    parser.add_argument("--images", type=int, default=0, help="only so many training images; 0 for all")
     parser.add_argument("--out", type=Path, default=Path("peers.jsonl"))
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
     parser.add_argument("--seconds", type=float, default=0.0, help=argparse.SUPPRESS)
@@ -138,15 +175,9 @@ def main() -> None:
     if options.way:
         print(WAYS[options.way](options.data, options.seconds))
         return
-    rows = []
-    for _ in range(options.repeats):
-        slowest = 0.0
-        for way in WAYS:
-            rows.append(one(way, options.data, slowest))
-            slowest = max(slowest, float(rows[-1]["seconds"]))
-            with options.out.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(rows[-1]) + "\n")
-            print(f"{way:8} {rows[-1]['seconds']:8.1f} s  test accuracy {rows[-1]['accuracy']:.4f}", flush=True)
+    with tempfile.TemporaryDirectory() as place:
+        data = part(options.data.resolve(), options.images, Path(place)) if options.images else options.data
+        rows = rounds(data, options.repeats, options.out)
     for way in WAYS:
         mine = [row for row in rows if row["way"] == way]
         seconds = statistics.median(float(row["seconds"]) for row in mine)
