@@ -95,7 +95,8 @@ def embed(
     """
     device_name.parse(device)
     from zoo import devices  # torch: seconds that a caller's other mistakes need not wait for
-    from zoo.onepass import Column, Pass
+    from zoo.column import Column
+    from zoo.onepass import Pass
 
     files = [os.path.join(dataset.root, sample.path) for sample in dataset.samples]  # noqa: PTH118 - maybe a million
     columns = [Column(card, device=device, offline=offline) for card in cards]

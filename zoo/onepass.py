@@ -2,79 +2,37 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import PIL
 
-from zoo import cache, contents, devices, engine, lanes, weights
-from zoo.card import Card
+from zoo import cache, contents, engine, lanes
+from zoo.column import FORMAT, Column
 from zoo.contents import Content, Contents
 from zoo.data.dataset import IntArray
 from zoo.data.decode import Picture, UnusableImage, decode_picture
 from zoo.predict import decoded_side
 from zoo.progress import ProgressCallback
-from zoo.runner import Runner
+from zoo.runner import Pixels
 from zoo.statistics import STATISTICS, measure
-from zoo.store import Digests, Table, Writer, as_digests, mark_used, row_bytes
+from zoo.store import Digests, Table, Writer, as_digests, mark_used
 
-_FORMAT = 1  # of what is stored; a change makes everything anew
 _HELD = 64 * 2**20  # bytes of files that a lane holds at a time, beyond the last one
 _LARGE = 16_000_000  # pixels; larger pictures are decoded one at a time
 _REASON = 120  # bytes of a reason that are kept
 
 
-class Column:
-    """One backbone: its table, and itself once it is needed.
+@dataclass(frozen=True, kw_only=True)
+class _Look:
+    """What is kept of a picture: its digest, its statistics, and its pixels as some columns want them, by number."""
 
-    Args:
-        card: The model.
-        device: A name for ``zoo.devices``.
-        offline: Make no network call.
-    """
-
-    def __init__(self, card: Card, *, device: str, offline: bool) -> None:
-        self.card = card
-        self.device = devices.torch_device(device)
-        self._offline = offline
-        self._asked = engine.check(engine.asked())
-        self.folder = cache.root() / "features" / _key(card, weights.fingerprint(card, offline=offline), self._asked)
-        self.table: Table | None = None
-        self._runner: Runner | None = None
-        self.refresh()
-        mark_used(self.folder)
-
-    def refresh(self) -> None:
-        """Opens the table again. The width of its rows is known once there are some."""
-        size = row_bytes(self.folder)
-        self.table = None if size is None else Table(self.folder, np.dtype(("<f2", (size // 2,))))
-
-    def has(self, digests: Digests) -> npt.NDArray[np.bool_]:
-        """Which contents have a row, ``(n,)``."""
-        return np.zeros(len(digests), dtype=bool) if self.table is None else self.table.locate(digests) >= 0
-
-    def runner(self, images: int) -> Runner:
-        """The backbone, loaded at the first call; ``images`` is how many there are to do."""
-        if self._runner is None:
-            module = weights.load(self.card, offline=self._offline)
-            chosen = engine.choose(self.card, module, self.device, images=images, name=self._asked)
-            self._runner = Runner(module, self.card.preprocess, chosen.name, batch=chosen.batch, device=self.device)
-        return self._runner
-
-
-def _key(card: Card, fingerprint: str, asked: str) -> str:
-    """The name of a table: everything that its rows depend on.
-
-    Engines agree closely enough to share one (``zoo.engine.AGREEMENT``). Who asks for float32 gets nothing else.
-    """
-    precision = "float32" if asked == "float32" else "any"
-    identity = "\n".join([card.name, fingerprint, repr(card.preprocess), precision, str(_FORMAT)])
-    readable = re.sub(r"[^A-Za-z0-9._-]+", "-", card.name)[-60:]
-    return f"{readable}-{hashlib.blake2b(identity.encode(), digest_size=8).hexdigest()}"
+    name: bytes
+    record: npt.NDArray[np.void]
+    pixels: dict[int, Pixels]
 
 
 class Pass:
@@ -94,9 +52,9 @@ class Pass:
     def __init__(self, files: Sequence[str], columns: Sequence[Column]) -> None:
         self.files, self.columns = files, columns
         self.contents = Contents()
-        self.statistics = Table(cache.root() / f"statistics-{_FORMAT}", STATISTICS)
+        self.statistics = Table(cache.root() / f"statistics-{FORMAT}", STATISTICS)
         # Another version of the decoder may read what this one cannot.
-        faults = cache.root() / f"faults-{_FORMAT}-pillow-{PIL.__version__}"
+        faults = cache.root() / f"faults-{FORMAT}-pillow-{PIL.__version__}"
         self.faults = Table(faults, np.dtype(f"S{_REASON}"))
         self.digests: Digests = np.zeros((len(files), 2), dtype=np.uint64)
         self.known = np.zeros(len(files), dtype=bool)
@@ -204,23 +162,22 @@ class Pass:
         if stamped:
             rows = as_digests([content.digest for content in stamped])
             self._store(self.contents.table, [content.stamp for content in stamped if content.stamp], rows)
-        pictures = self._decoded(self._claim(held))
-        if not pictures:
+        claimed = self._claim(held)
+        digests = as_digests([content.digest for content in claimed])
+        wanted = np.stack([~column.has(digests) for column in self.columns], axis=1) if self.columns else digests[:, :0]
+        seen = [look for content, row in zip(claimed, wanted, strict=True) if (look := self._look(content, row))]
+        if not seen:
             return
-        names = [content.digest for content, _ in pictures]
-        digests = as_digests(names)
-        records = np.stack([measure(picture, len(content.data)) for content, picture in pictures])
         # Features first: a content with statistics but without features costs one more look, no more.
-        for column in self.columns:
-            need = np.flatnonzero(~column.has(digests))
-            if len(need):
-                pixels = np.stack([column.card.preprocess.pixels(pictures[i][1].image) for i in need])
+        for number, column in enumerate(self.columns):
+            need = [look for look in seen if number in look.pixels]
+            if need:
                 with self._loading:
                     runner = column.runner(self._due)
-                features = runner(pixels)
+                features = runner(np.stack([look.pixels[number] for look in need]))
                 table = column.table or Table(column.folder, np.dtype(("<f2", features.shape[1:])))
-                self._store(table, [names[i] for i in need], features)
-        self._store(self.statistics, names, records)
+                self._store(table, [look.name for look in need], features)
+        self._store(self.statistics, [look.name for look in seen], np.stack([look.record for look in seen]))
 
     def _claim(self, held: Sequence[Content]) -> list[Content]:
         """Those that lack a row and that no lane has taken: copies of one picture are done once."""
@@ -236,15 +193,17 @@ class Pass:
             self.computed += len(taken)
         return taken
 
-    def _decoded(self, taken: Sequence[Content]) -> list[tuple[Content, Picture]]:
-        pictures = []
-        for content in taken:
-            try:
-                pictures.append((content, self._decode(content.data)))
-            except UnusableImage as error:
-                reason = np.array([error.reason.encode()[:_REASON]], dtype=f"S{_REASON}")
-                self._store(self.faults, [content.digest], reason)
-        return pictures
+    def _look(self, content: Content, wanted: npt.NDArray[np.bool_]) -> _Look | None:
+        """All that needs the picture itself, which may take 64 MB and is gone afterwards; ``None`` where it is none."""
+        try:
+            picture = self._decode(content.data)
+        except UnusableImage as error:
+            reason = np.array([error.reason.encode()[:_REASON]], dtype=f"S{_REASON}")
+            self._store(self.faults, [content.digest], reason)
+            return None
+        columns = np.flatnonzero(wanted).tolist()
+        pixels = {number: self.columns[number].card.preprocess.pixels(picture.image) for number in columns}
+        return _Look(name=content.digest, record=measure(picture, len(content.data)), pixels=pixels)
 
     def _decode(self, data: bytes) -> Picture:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 import numpy.typing as npt
@@ -48,8 +49,11 @@ class Runner:
         self._dtype = _DTYPES[engine]
         self._module = folded(module, _sample(preprocess))
         self._module.to(device=device, dtype=self._dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        # One stream of work to an accelerator; the lanes that wait here have decoded, those that do not are decoding.
-        self._turn = threading.Lock()
+        # Where features are caught by a hook, one lane at a time. On a GPU two: one's images travel while the other's
+        # are computed, and the memory needed does not grow with the lanes. A processor's lanes need not wait.
+        self._turn = threading.Semaphore(2 if self._plain and device.type == "cuda" else 1)
+        self._waits = not self._plain or device.type != "cpu"
+        self._own = threading.local()
 
     def __call__(self, pixels: Pixels) -> npt.NDArray[np.float16]:
         """Features ``(n, d)`` of ``(n, height, width, channels)``.
@@ -79,11 +83,18 @@ class Runner:
         if self._compiled is not None:
             return _half(torch.from_numpy(self._compiled(pixels)))
         batch = torch.from_numpy(pixels)
-        if self._device.type == "cpu" and self._plain:
-            return self._features(batch)
-        batch = batch.pin_memory() if self._device.type == "cuda" else batch
-        with self._turn:
+        with self._turn if self._waits else nullcontext(), self._stream():
+            if self._device.type == "cuda":
+                batch = batch.pin_memory()
             return self._features(batch.to(self._device, non_blocking=True))
+
+    def _stream(self) -> AbstractContextManager[object]:
+        """A GPU's queue of work of the lane's own: in one they would wait for each other."""
+        if self._device.type != "cuda":
+            return nullcontext()
+        if not hasattr(self._own, "stream"):
+            self._own.stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
+        return torch.cuda.stream(self._own.stream)
 
     def _features(self, batch: torch.Tensor) -> npt.NDArray[np.float16]:
         inputs = self._preprocess.normalise(batch, self._dtype)

@@ -16,11 +16,12 @@ from zoo.catalog import card
 from zoo.classifier import embed
 from zoo.errors import DeviceError, ModelError, OptionError
 from zoo.lanes import run
+from zoo.preprocess import Preprocess
 from zoo.runner import Runner
 
 LENET, LITE = card("lenet5"), card("efficientnet_lite0")
 CPU = torch.device("cpu")
-ENGINES = ["float32", "bfloat16", "openvino"]
+ENGINES = ["float32", "bfloat16", "float16", "openvino"]
 
 
 @pytest.fixture(autouse=True)
@@ -68,6 +69,36 @@ def test_lanes_that_run_at_once_do_not_mix_their_images_up(name: str) -> None:
 
     run(work, range(24), lanes=4, done=lambda _: None)
     np.testing.assert_allclose(found, expected, rtol=5e-3, atol=5e-3)
+
+
+class TwoHeads(torch.nn.Module):
+    """A model whose features can only be caught on their way to its heads, as distilled ones are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head, self.head_dist = torch.nn.Linear(3, 2), torch.nn.Linear(3, 2)
+
+    def get_classifier(self) -> tuple[torch.nn.Module, torch.nn.Module]:
+        return self.head, self.head_dist
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        return (self.head(batch.mean((2, 3))) + self.head_dist(batch.amax((2, 3)))) / 2
+
+
+def test_lanes_do_not_catch_each_others_features_where_a_model_has_several_heads() -> None:
+    small = Preprocess(size=(8, 8))
+    working = Runner(TwoHeads().eval(), small, "float32", batch=4, device=CPU)
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 8, 8, 3), dtype=np.uint8)
+    inputs = small.normalise(torch.from_numpy(pixels))
+    expected = torch.cat([inputs.mean((2, 3)), inputs.amax((2, 3))], dim=1).numpy()
+    found = np.zeros((64, 6), dtype=np.float16)
+
+    def work(number: int) -> int:
+        found[number] = working(pixels[number][None])[0]
+        return 1
+
+    run(work, range(64), lanes=8, done=lambda _: None)
+    np.testing.assert_allclose(found, expected, rtol=2e-3, atol=2e-3)
 
 
 def test_a_batch_that_does_not_fit_into_memory_is_halved(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -242,6 +243,22 @@ def test_a_large_picture_is_decoded_though_it_exceeds_what_lanes_decode_side_by_
     monkeypatch.setattr(onepass, "_LARGE", 100)
     found = embed(dataset(images), [LENET])
     assert len(found.dataset) == 12
+
+
+def test_each_lane_holds_one_decoded_picture_at_a_time(images, monkeypatch):
+    monkeypatch.setattr(onepass.Pass, "_lanes", lambda self: 1)
+    monkeypatch.setattr(onepass.Pass, "_chunks", lambda self, missing: [missing])
+    original, decoded, alive = onepass.decode_picture, [], []
+
+    def noting(*arguments, **options):
+        alive.append(sum(picture() is not None for picture in decoded))
+        picture = original(*arguments, **options)
+        decoded.append(weakref.ref(picture))
+        return picture
+
+    monkeypatch.setattr(onepass, "decode_picture", noting)
+    embed(dataset(images), [LENET])
+    assert alive == [0] * 12
 
 
 def test_a_large_matrix_is_a_file_and_reads_the_same(images, monkeypatch):

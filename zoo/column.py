@@ -1,0 +1,66 @@
+"""One backbone in the pass: its table of features, and itself once it is needed."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+import numpy as np
+import numpy.typing as npt
+
+from zoo import cache, devices, engine, weights
+from zoo.card import Card
+from zoo.runner import Runner
+from zoo.store import Digests, Table, mark_used, row_bytes
+
+#: Of what the pass stores; a change makes everything anew.
+FORMAT = 1
+
+
+class Column:
+    """One backbone: its table, and itself once it is needed.
+
+    Args:
+        card: The model.
+        device: A name for ``zoo.devices``.
+        offline: Make no network call.
+    """
+
+    def __init__(self, card: Card, *, device: str, offline: bool) -> None:
+        self.card = card
+        self.device = devices.torch_device(device)
+        self._offline = offline
+        self._asked = engine.check(engine.asked())
+        self.folder = cache.root() / "features" / _key(card, weights.fingerprint(card, offline=offline), self._asked)
+        self.table: Table | None = None
+        self._runner: Runner | None = None
+        self.refresh()
+        mark_used(self.folder)
+
+    def refresh(self) -> None:
+        """Opens the table again. The width of its rows is known once there are some."""
+        size = row_bytes(self.folder)
+        self.table = None if size is None else Table(self.folder, np.dtype(("<f2", (size // 2,))))
+
+    def has(self, digests: Digests) -> npt.NDArray[np.bool_]:
+        """Which contents have a row, ``(n,)``."""
+        return np.zeros(len(digests), dtype=bool) if self.table is None else self.table.locate(digests) >= 0
+
+    def runner(self, images: int) -> Runner:
+        """The backbone, loaded at the first call; ``images`` is how many there are to do."""
+        if self._runner is None:
+            module = weights.load(self.card, offline=self._offline)
+            chosen = engine.choose(self.card, module, self.device, images=images, name=self._asked)
+            self._runner = Runner(module, self.card.preprocess, chosen.name, batch=chosen.batch, device=self.device)
+        return self._runner
+
+
+def _key(card: Card, fingerprint: str, asked: str) -> str:
+    """The name of a table: everything that its rows depend on.
+
+    Engines agree closely enough to share one (``zoo.engine.AGREEMENT``). Who asks for float32 gets nothing else.
+    """
+    precision = "float32" if asked == "float32" else "any"
+    identity = "\n".join([card.name, fingerprint, repr(card.preprocess), precision, str(FORMAT)])
+    readable = re.sub(r"[^A-Za-z0-9._-]+", "-", card.name)[-60:]
+    return f"{readable}-{hashlib.blake2b(identity.encode(), digest_size=8).hexdigest()}"
