@@ -1,15 +1,15 @@
 """Precision and recall of every data check on real images, and false alarms over healthy variants.
 
-    python -m benchmarks.checks --data ../shared/data --results checks.jsonl --sets clothing --part healthy
-    ...
+    python -m benchmarks.checks --data ../shared/data --results checks.jsonl [--sets clothing] [--part healthy]
     python -m benchmarks.checks --results checks.jsonl --out checks.md
 
-In pieces: every run adds lines to the results, from which ``--out`` makes the table. Without ``--sets`` and ``--part`` all
-is run in one go.
+Every run is a line of the results, from which ``--out`` makes the table; what has its line is not run again, so that the
+benchmark can be stopped and goes on.
 
-Healthy variants are random four fifths of a data set under random splits, copies kept together. Faults are planted in such
-variants, each at two severities. What changes pixels is done to the files and embedded anew; what changes labels, splits or
-which images there are, is done to the records.
+Healthy variants are of three kinds in turn: random four fifths of a data set under random splits, some of its classes only,
+and the images without splits; copies are kept together. Faults are planted in variants of the first kind that no alarm is
+counted on, each at two severities. What changes pixels is done to the files and embedded anew; what changes labels, splits
+or which images there are, is done to the records.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from zoo.data.dataset import Skipped
 from zoo.features import embed
 
 Change = Callable[[Image.Image, np.random.Generator], Image.Image]
+Key = tuple[str, str, float, int]  # data set, planted cause, severity, seed: one run
 _BACKBONE = "efficientnet_lite0"
 SETS = ("clothing", "sign_digits", "blood_cells")
 
@@ -67,6 +68,25 @@ def variant(context: Context, seed: int) -> Context:
         small,
         [replace(s, split="val" if f == 0 else "train") for s, f in zip(small.dataset.samples, part, strict=True)],
     )
+
+
+def healthy_variant(context: Context, seed: int) -> Context:
+    """Four fifths under random splits, some of the classes, or the images without splits: in turn."""
+    small = variant(context, seed)
+    if seed % 3 == 0:
+        return small
+    if seed % 3 == 1:
+        rng = np.random.default_rng(seed)
+        count = max(2, round(context.num_classes * rng.uniform(0.5, 0.8)))
+        return some_classes(small, np.sort(rng.permutation(context.num_classes)[:count]))
+    whole = with_samples(small, [replace(sample, split=None) for sample in small.dataset.samples])
+    return replace(whole, dataset=replace(whole.dataset, given_splits=False))
+
+
+def some_classes(context: Context, chosen: np.ndarray) -> Context:
+    part = context.only(np.flatnonzero(np.isin(context.labels, chosen)))
+    samples = [replace(s, label=int(np.searchsorted(chosen, s.label))) for s in part.dataset.samples]
+    return with_samples(part, samples, tuple(context.dataset.classes[label] for label in chosen))
 
 
 def with_samples(context: Context, samples: Sequence[Sample], classes: tuple[str, ...] | None = None) -> Context:
@@ -237,6 +257,34 @@ def mislabel(context: Context, share: float, rng: np.random.Generator) -> Contex
     return with_samples(context, samples)
 
 
+def scramble(context: Context, share: float, rng: np.random.Generator) -> Context:
+    """The labels of so many images, dealt out anew among them."""
+    samples = list(context.dataset.samples)
+    rows = share_of(np.arange(len(samples)), share, rng)
+    for row, label in zip(rows, rng.permutation(context.labels[rows]), strict=True):
+        samples[row] = replace(samples[row], label=int(label))
+    return with_samples(context, samples)
+
+
+def synonyms(context: Context, count: float, rng: np.random.Generator) -> Context:
+    """So many of the most frequent classes go by two unlike names, half of their images by each."""
+    order = np.argsort(-np.bincount(context.labels, minlength=context.num_classes))[: int(count)]
+    names, samples = list(context.dataset.classes), list(context.dataset.samples)
+    for number, label in enumerate(order):
+        names.append(f"synonym {number}")
+        for row in share_of(np.flatnonzero(context.labels == label), 0.5, rng):
+            samples[row] = replace(samples[row], label=len(names) - 1)
+    return with_samples(context, samples, tuple(names))
+
+
+def repeat(context: Context, share: float, rng: np.random.Generator) -> Context:
+    """Copies of so many images beside them, and no splits."""
+    rows = share_of(np.arange(len(context.dataset)), share, rng)
+    both = joined(context, embedded(context, rows, copy_of, rng), "train", "again")
+    whole = with_samples(both, [replace(sample, split=None) for sample in both.dataset.samples])
+    return replace(whole, dataset=replace(whole.dataset, given_splits=False))
+
+
 def burst(context: Context, size: float, rng: np.random.Generator) -> Context:
     """Each picture becomes a film of several frames, which the split takes apart at random."""
     rows = np.repeat(share_of(np.arange(len(context.dataset)), 700 / size / len(context.dataset), rng), int(size))
@@ -274,6 +322,9 @@ def cases(other: Context) -> list[Case]:
         "label-names": (misspell, (0.2, 0.5)),
         "too-few-images": (few, (8, 4)),
         "label-noise": (mislabel, (0.05, 0.2)),
+        "class-overlap": (synonyms, (1, 2)),
+        "no-signal": (scramble, (0.97, 1.0)),
+        "duplicates": (repeat, (0.15, 0.5)),
     }
     return [Case(cause, severity, plant) for cause, (plant, levels) in planned.items() for severity in levels]
 
@@ -286,26 +337,34 @@ def failures(context: Context) -> dict[str, list[str]]:
     }
 
 
-def healthy(name: str, context: Context, count: int) -> Iterator[dict[str, Any]]:
+def healthy(name: str, context: Context, count: int, done: set[Key]) -> Iterator[dict[str, Any]]:
     """Every check on variants that nothing is wrong with."""
     for seed in range(count):
-        failed = failures(variant(context, seed))
+        if (name, "", 0.0, seed) in done:
+            continue
+        failed = failures(healthy_variant(context, seed))
         alarms = [cause for causes in failed.values() for cause in causes]
         yield {"set": name, "seed": seed, "runs": len(failed), "alarms": alarms}
 
 
-def planted(name: str, context: Context, other: Context, seeds: int) -> Iterator[dict[str, Any]]:
+def planted(name: str, context: Context, other: Context, seeds: int, done: set[Key]) -> Iterator[dict[str, Any]]:
     """Every fault at both severities, in variants that no alarm was counted on."""
-    for case in cases(other):
-        for seed in range(seeds):
-            rng = np.random.default_rng(100 + seed)
-            looked = case.plant(variant(context, 100 + seed), case.severity, rng)
+    for seed in range(seeds):
+        for case in cases(other):
+            if (name, case.cause, float(case.severity), seed) in done:
+                continue
+            rng = np.random.default_rng(1000 + seed)
+            looked = case.plant(variant(context, 1000 + seed), case.severity, rng)
             found = [cause for causes in failures(looked).values() for cause in causes]
             rest = [cause for cause in found if cause != case.cause]
             yield {
                 "set": name, "cause": case.cause, "severity": case.severity, "seed": seed, "found": case.cause in found,
                 "others": rest,
             }  # fmt: skip
+
+
+def key(line: dict[str, Any]) -> Key:
+    return line["set"], line.get("cause", ""), float(line.get("severity", 0)), line["seed"]
 
 
 def report(lines: Sequence[dict[str, Any]]) -> str:
@@ -339,19 +398,27 @@ def main() -> None:
     options = parser.parse_args()
     if options.data is not None:
         for name in options.sets:
-            context = load(options.data / name)
-            other = load(options.data / SETS[(SETS.index(name) + 1) % len(SETS)])
-            parts = {
-                "healthy": healthy(name, context, options.healthy),
-                "planted": planted(name, context, other, options.seeds),
-            }
-            for part in parts if options.part == "all" else [options.part]:
-                for line in parts[part]:
-                    with options.results.open("a") as file:
-                        file.write(json.dumps(line) + "\n")
-                    print(line, flush=True)
+            for line in runs(options, name):
+                with options.results.open("a") as file:
+                    file.write(json.dumps(line) + "\n")
+                print(line, flush=True)
     if options.out is not None:
-        options.out.write_text(report([json.loads(line) for line in options.results.read_text().splitlines()]))
+        options.out.write_text(report(lines_of(options.results)))
+
+
+def runs(options: argparse.Namespace, name: str) -> Iterator[dict[str, Any]]:
+    """What is asked for of one data set and not done yet."""
+    done = {key(line) for line in lines_of(options.results)}
+    context = load(options.data / name)
+    if options.part in ("healthy", "all"):
+        yield from healthy(name, context, options.healthy, done)
+    if options.part in ("planted", "all"):
+        other = load(options.data / SETS[(SETS.index(name) + 1) % len(SETS)])
+        yield from planted(name, context, other, options.seeds, done)
+
+
+def lines_of(results: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
 
 
 if __name__ == "__main__":
