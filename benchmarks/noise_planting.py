@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,24 +36,14 @@ class Images:
 
 
 def folder(path: Path) -> Images:
-    """A data set on disk, seen by the bundled backbones; features come from the store where they are in it."""
-    from zoo.catalog import card
+    """A data set on disk, seen by the installed backbones; features come from the store where they are in it."""
+    from diagnose.diagnosis import _cards
     from zoo.data import read
     from zoo.features import embed
 
-    features = embed(read(str(path)), [card(name) for name in BACKBONES])
-    matrices = {name: reduce(features.matrix(name)) for name in BACKBONES}
+    features = embed(read(str(path)), cards := _cards())
+    matrices = {card.name: reduce(features.matrix(card.name)) for card in cards}
     return Images(name=path.name, features=matrices, labels=features.dataset.labels)
-
-
-def stored(path: Path, name: str) -> Images:
-    """Features extracted before: ``NAME_lite0.npz`` and so on, with arrays ``features`` and ``labels``."""
-    matrices = {}
-    for i, backbone in enumerate(BACKBONES):
-        file = np.load(path / f"{name}_lite{i}.npz")
-        matrices[backbone] = reduce(file["features"])
-        labels = np.unique(file["labels"], return_inverse=True)[1].astype(np.int64)
-    return Images(name=name, features=matrices, labels=labels)
 
 
 def digits() -> Images:
@@ -143,7 +132,3 @@ class Planter:
         noisy = np.log(self._other[rows] + 1e-6) + rng.gumbel(size=(len(rows), self._classes))
         noisy[np.arange(len(rows)), self._labels[rows]] = -np.inf
         return noisy.argmax(axis=1)
-
-
-def without(names: Sequence[str], name: str) -> list[str]:
-    return [other for other in names if other != name]
