@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, TypeVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from explain.batches import images_a_pass, in_batches
 from explain.errors import AttributionError
 from explain.isolation import isolated
-from explain.structure import Site, Structure, find_structure, logits, tensor_of
-from zoo.errors import DeviceError
+from explain.structure import Structure, find_structure, logits
 from zoo.registry import Registry
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,7 +155,7 @@ def _attribute(method: Method, task: Task, batch: int) -> Attribution:
         return replace(found, maps=_to_input_size(found.maps, window.inputs))
 
     with isolated(task.model, attention=method.attention):
-        parts = in_batches(part, len(task.inputs), max(1, batch // method.memory))
+        parts = in_batches(part, len(task.inputs), images_a_pass(task.inputs, max(1, batch // method.memory)))
     maps = torch.cat([p.maps for p in parts])
     if not bool(torch.isfinite(maps).all()):
         raise AttributionError("the map holds values that are not finite.", remedy="Use another method.")
@@ -172,96 +169,3 @@ def _to_input_size(maps: Tensor, inputs: Tensor) -> Tensor:
         size = (inputs.shape[2], inputs.shape[3])
         maps = nn.functional.interpolate(maps[:, None], size=size, mode="bilinear", align_corners=False)[:, 0]
     return maps.cpu()
-
-
-def in_batches(work: Callable[[int, int], T], count: int, size: int) -> list[T]:
-    """``work(start, stop)`` over ``range(count)``, ``size`` at a time; when memory runs out, half as many.
-
-    Raises:
-        DeviceError: Not even one item fits.
-    """
-    results: list[T] = []
-    start = 0
-    while start < count:
-        try:
-            results.append(work(start, min(count, start + size)))
-        except RuntimeError as error:
-            if not _is_out_of_memory(error):
-                raise
-            if size == 1:
-                raise DeviceError("Not even one image fits in memory.", remedy="Use --device cpu.") from error
-        else:
-            start += size
-            continue
-        # Outside the handler: the traceback holds the tensors that do not fit.
-        size //= 2
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
-    return results
-
-
-def _is_out_of_memory(error: RuntimeError) -> bool:
-    # The CPU's allocator raises a plain RuntimeError.
-    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
-
-
-def gradient_at(task: Task, site: Site) -> tuple[Tensor, Tensor]:
-    """Features and gradients ``(n, channels, rows, columns)`` at one site; see ``gradients_at``."""
-    return gradients_at(task, (site,))[0]
-
-
-def gradients_at(task: Task, sites: Sequence[Site]) -> list[tuple[Tensor, Tensor]]:
-    """Features and gradients ``(n, channels, rows, columns)`` at sites of one pass, in float32.
-
-    The pass up to the earliest site builds no graph; the pass back stops there. That is what makes CAM methods cheap.
-
-    Args:
-        task: Model, images and targets.
-        sites: The deepest first.
-
-    Raises:
-        AttributionError: A gradient is zero everywhere (the layer does not reach the score), or a layout is wrong.
-    """
-    kept: dict[Site, Tensor] = {}
-    handles = [_keep(task.model, site, kept, is_first=site is sites[-1]) for site in sites]
-    try:
-        with torch.no_grad():
-            scores = logits(task.model(task.inputs))
-        score = (scores.float() * task.weights).sum()
-        found: Sequence[Tensor | None] = [None] * len(sites)
-        if score.requires_grad and len(kept) == len(sites):
-            found = torch.autograd.grad(score, [kept[site] for site in sites], allow_unused=True)
-    finally:
-        for handle in handles:
-            handle.remove()
-    pairs = []
-    for site, gradient in zip(sites, found, strict=True):
-        if gradient is None or not bool((grid := site.layout.to_grid(gradient)).any()):
-            raise AttributionError(
-                f"the gradient at {site} is zero everywhere: the layer does not reach the score.",
-                remedy="Name an earlier layer.",
-            )
-        pairs.append((site.layout.to_grid(kept[site].detach()).float(), grid.float()))
-    return pairs
-
-
-def _keep(
-    model: nn.Module, site: Site, kept: dict[Site, Tensor], *, is_first: bool
-) -> torch.utils.hooks.RemovableHandle:
-    """Hook a site: its output is kept; at the first one the graph begins."""
-    seen = 0
-
-    def keep(_module: nn.Module, _args: Any, output: Any) -> Any:
-        nonlocal seen
-        seen += 1
-        if seen - 1 != site.call:
-            return None
-        tensor = tensor_of(output)
-        assert tensor is not None, "a site's output is a tensor"
-        kept[site] = tensor.detach().requires_grad_() if is_first else tensor
-        torch.set_grad_enabled(True)
-        # A copy goes on, because the next layer may work in place.
-        copied = kept[site].clone()
-        return copied if isinstance(output, Tensor) else (copied, *output[1:])
-
-    return model.get_submodule(site.path).register_forward_hook(keep)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from explain.batches import images_a_pass
 from explain.isolation import isolated
 from explain.structure import logits
 from zoo.errors import DeviceError, OptionError
@@ -52,7 +53,12 @@ class Classifier:
         """Logits ``(n, classes)``, float32, on the CPU."""
         dtype = next((p.dtype for p in self.module.parameters()), torch.float32)
         with isolated(self.module), torch.no_grad():
-            return torch.cat([logits(self.module(part.to(dtype))).float().cpu() for part in torch.split(inputs, batch)])
+            return torch.cat(
+                [
+                    logits(self.module(part.to(dtype))).float().cpu()
+                    for part in torch.split(inputs, images_a_pass(inputs, batch))
+                ]
+            )
 
 
 def classifier_of(subject: Classifier | Run | nn.Module | str | Path, *, device: str = "auto") -> Classifier:

@@ -14,7 +14,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from explain.attribution import Scorer, in_batches
+from explain.attribution import Scorer
+from explain.batches import images_a_pass, in_batches
 from explain.isolation import isolated
 
 FloatArray = npt.NDArray[np.float64]
@@ -118,7 +119,7 @@ def _curves(model: nn.Module, inputs: Tensor, weights: Tensor, place: Tensor, ho
         found: Tensor = scorer(torch.where(mask, fill[image], inputs[image]), weights.to(inputs.device)[image])
         return found.float().cpu()
 
-    scores = torch.cat(in_batches(part, len(inputs) * passes, how.batch))
+    scores = torch.cat(in_batches(part, len(inputs) * passes, images_a_pass(inputs, how.batch)))
     return np.asarray(scores.view(len(inputs), passes).double().numpy())
 
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from explain.attribution import in_batches
+from explain.batches import images_a_pass, in_batches
 from explain.isolation import isolated
 from explain.regions import Backgrounds, backgrounds, erase, paste, random_regions, recolour, standard_regions
 from explain.structure import logits
@@ -269,7 +269,7 @@ class _Trial:
             return scores.softmax(1)[:, label].cpu()
 
         with isolated(self.model), torch.no_grad():
-            return torch.cat(in_batches(part, count, self.batch)).double()
+            return torch.cat(in_batches(part, count, images_a_pass(self.evidence.inputs, self.batch))).double()
 
 
 def _effect(change: Tensor, control: Tensor, tests: int) -> Effect:

@@ -40,11 +40,12 @@ class GradientShap(Method):
 
     def attribute(self, task: Task) -> Attribution:
         """Maps at the input's resolution."""
-        # Captum draws from the global generators; ``isolated`` puts them back.
-        torch.manual_seed(task.seed)
-        np.random.seed(task.seed % 2**32)  # noqa: NPY002
         maps = []
         for image, weights in zip(torch.split(task.inputs, 1), torch.split(task.weights, 1), strict=True):
+            # Captum draws from the global generators; ``isolated`` puts them back. For each image anew, so that its
+            # map does not depend on how many go together.
+            torch.manual_seed(task.seed)
+            np.random.seed(task.seed % 2**32)  # noqa: NPY002
             baselines = torch.cat([torch.full_like(image, level) for level in self._levels])
             found = CaptumGradientShap(Scorer(task.model)).attribute(
                 image.clone().requires_grad_(),

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from explain.attribution import METHODS, Attribution, Method, Task, gradient_at
+from explain.attribution import METHODS, Attribution, Method, Task
+from explain.gradients import gradient_at
 from explain.structure import Structure
 
 

@@ -12,6 +12,7 @@ from captum.attr import IntegratedGradients as CaptumIntegratedGradients
 from torch import Tensor
 
 from explain.attribution import METHODS, Attribution, Method, Scorer, Task
+from explain.batches import images_a_pass
 from explain.structure import Structure
 
 #: Steps are doubled up to this number while the map does not add up.
@@ -61,7 +62,7 @@ def _integrate(explainer: CaptumIntegratedGradients, inputs: Tensor, weights: Te
         additional_forward_args=weights,
         n_steps=steps,
         method="gausslegendre",
-        internal_batch_size=max(16, len(inputs)),  # caps memory at any number of steps
+        internal_batch_size=max(images_a_pass(inputs, 16), len(inputs)),  # caps memory at any number of steps
     )
     return found.detach().sum(1).float()
 

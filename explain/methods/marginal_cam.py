@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from explain.attribution import METHODS, Attribution, Method, Task, gradients_at
+from explain.attribution import METHODS, Attribution, Method, Task
+from explain.gradients import gradients_at
 from explain.structure import Structure
 
 

@@ -6,17 +6,19 @@ import random
 import numpy as np
 import pytest
 import torch
-from captum.attr import LayerGradCam
+from captum.attr import LayerGradCam, LayerGradientXActivation
 from torch import nn
 
 from explain import METHODS, AttributionError, attribute, class_weights, find_structure
-from explain.attribution import Task, gradient_at, in_batches
+from explain.attribution import Task
+from explain.batches import images_a_pass
+from explain.gradients import gradient_at
 from explain.isolation import isolated
 from explain.layout import Layout
 from explain.methods.integrated_gradients import IntegratedGradients
 from explain.structure import Site, Structure
 from tests.explain.conftest import PatchNet, planted, tiny
-from zoo.errors import DeviceError, OptionError
+from zoo.errors import OptionError
 
 NOWHERE = Structure(family="unknown", sites=())
 
@@ -79,6 +81,23 @@ def test_gradcam_agrees_with_captum_on_a_convolutional_net() -> None:
     torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-4)
 
 
+@pytest.mark.parametrize("method", ["gradcam", "hirescam"])
+def test_maps_made_in_parts_are_those_of_one_whole_pass_forward_and_back(method: str) -> None:
+    model = tiny("test_resnet", num_classes=7)
+    inputs, classes = torch.randn(6, 3, 224, 224), torch.arange(6)
+    structure = find_structure(model, inputs)
+    assert images_a_pass(inputs, 16) < len(inputs), "else there is nothing to put together"
+    layer = model.get_submodule(structure.sites[0].path)
+    if method == "gradcam":
+        theirs = LayerGradCam(model, layer).attribute(inputs, target=classes).detach()
+    else:
+        both = LayerGradientXActivation(model, layer, multiply_by_inputs=True)
+        theirs = both.attribute(inputs, target=classes).sum(1, keepdim=True).detach()
+    expected = nn.functional.interpolate(theirs, size=(224, 224), mode="bilinear")[:, 0]
+    ours = attribute(model, inputs, class_weights(classes, 7), method=method, structure=structure).maps
+    torch.testing.assert_close(ours, expected, atol=1e-6, rtol=1e-4)
+
+
 @pytest.mark.parametrize("method", sorted(METHODS))
 def test_the_map_of_a_planted_patch_points_at_it(method: str, patch_net: nn.Module) -> None:
     places = [(0, 0), (48, 48), (16, 32), (32, 8)]
@@ -132,7 +151,16 @@ def test_a_batch_gives_the_same_maps_as_single_images(name: str) -> None:
     model = tiny(name, num_classes=5)
     inputs, weights = torch.randn(3, 3, 160, 160), class_weights(torch.tensor([0, 1, 2]), 5)
     structure = find_structure(model, inputs)
-    for method in ("hirescam", "gradcam", "marginal-cam", "input-x-gradient", "occlusion", "legrad", "gae"):
+    for method in (
+        "hirescam",
+        "gradcam",
+        "marginal-cam",
+        "input-x-gradient",
+        "gradient-shap",
+        "occlusion",
+        "legrad",
+        "gae",
+    ):
         if METHODS[method].obstacle(structure):
             continue
         together = attribute(model, inputs, weights, method=method, structure=structure).maps
@@ -303,29 +331,6 @@ def test_where_a_method_does_not_fit_the_fallback_is_named() -> None:
 def test_an_unknown_method_is_told_with_its_nearest_name() -> None:
     with pytest.raises(OptionError, match="hirescam"):
         attribute(GapNet(), torch.randn(1, 3, 32, 32), class_weights(torch.tensor([0]), 5), method="hirescan")
-
-
-def test_running_out_of_memory_halves_the_batch_and_never_fails() -> None:
-    sizes = []
-
-    def work(start: int, stop: int) -> int:
-        sizes.append(stop - start)
-        if stop - start > 2:
-            raise torch.OutOfMemoryError("out of memory")
-        return stop - start
-
-    assert sum(in_batches(work, 9, 8)) == 9
-    assert sizes[:3] == [8, 4, 2]
-    with pytest.raises(DeviceError, match="Not even one"):
-        in_batches(lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError("out of memory")), 3, 2)
-
-
-def test_other_errors_are_not_taken_for_a_lack_of_memory() -> None:
-    def work(_start: int, _stop: int) -> None:
-        raise RuntimeError("shapes do not match")
-
-    with pytest.raises(RuntimeError, match="shapes"):
-        in_batches(work, 3, 2)
 
 
 @pytest.mark.slow
