@@ -139,8 +139,9 @@ def audit(
     try:
         right: BoolArray | None = None
         if loaded.outputs == context.num_classes:
-            facts = replace(facts, predicted=_predicted(bench, held, given, checkpoint, context))
-            right = facts.predicted == context.labels[held.rows]
+            predicted = _predicted(bench, held, given, checkpoint, context)
+            facts = replace(facts, predicted=predicted)
+            right = np.equal(predicted, context.labels[held.rows])
             ways = () if checkpoint.as_trained else alternatives(given, loaded.card.preprocess)
             facts = _scored(facts, bench, held, right, context, ways, left)
         reference = context.correct(context.best)[held.rows]
