@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.utils import fuse_conv_bn_weights
 
 from zoo.classifier import embed
 
@@ -72,15 +73,12 @@ def _mergeable(layer: nn.Module) -> bool:
 
 
 def _merge(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
-    scale = (norm.running_var.double() + norm.eps).rsqrt()
-    if norm.affine:
-        scale *= norm.weight.double()
-    shift = -norm.running_mean.double() if convolution.bias is None else convolution.bias - norm.running_mean.double()
-    bias = shift * scale + (norm.bias.double() if norm.affine else 0)
-    weight = convolution.weight.double() * scale[:, None, None, None]
-    convolution.weight, convolution.bias = nn.Parameter(weight.float()), nn.Parameter(bias.float())
+    mean, variance = norm.running_mean, norm.running_var
+    assert mean is not None
+    assert variance is not None
+    convolution.weight, convolution.bias = fuse_conv_bn_weights(
+        convolution.weight, convolution.bias, mean, variance, norm.eps, norm.weight, norm.bias
+    )
 
 
 def _replace(module: nn.Module, old: nn.Module, new: nn.Module) -> None:
