@@ -160,11 +160,14 @@ def test_processes_that_write_and_merge_at_once_lose_nothing(tmp_path):
     for worker in workers:
         worker.start()
     reader = Table(tmp_path, ROW)
+    before = np.zeros(0, dtype=np.int64)
     while any(worker.is_alive() for worker in workers):
         reader.refresh()
         found = reader.locate(names(0, 600))
         seen = np.flatnonzero(found >= 0)
         np.testing.assert_array_equal(reader.read(found[seen])[:, 0], seen)
+        assert np.isin(before, seen).all(), "rows that were there are gone"
+        before = seen
     for worker in workers:
         worker.join()
         assert worker.exitcode == 0
@@ -178,34 +181,52 @@ from pathlib import Path
 from tests.zoo.test_store import ROW, names, rows
 from zoo.store import Table
 table = Table(Path({folder!r}), ROW)
-print("started", flush=True)
-start = 0
+start = {start}
 while True:
-    table.append(names(start % 2000, start % 2000 + 50), rows(start % 2000, start % 2000 + 50))
-    start += 50
+    table.append(names(start, start + 50), rows(start, start + 50))
+    print(start, flush=True)
+    start = (start + 50) % 2000
 """
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no kill -9")
-def test_a_writer_killed_at_any_moment_leaves_a_table_that_reads_and_takes_rows(tmp_path):
+def test_a_writer_killed_at_any_moment_leaves_all_rows_that_it_had_stored_and_none_that_is_wrong(tmp_path):
     root = str(Path(__file__).parents[2])
-    code = ENDLESS.format(path=[root], folder=str(tmp_path))
-    for milliseconds in (5, 60, 130):
-        process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
-        process.stdout.readline()
+    stored = set()
+    for start, appends, milliseconds in ((0, 1, 1), (500, 17, 3), (1000, 20, 7)):  # 16 shards are merged
+        code = ENDLESS.format(path=[root], folder=str(tmp_path), start=start)
+        process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+        lines = [process.stdout.readline() for _ in range(appends)]
         time.sleep(milliseconds / 1000)
         process.kill()
-        process.wait()
-        process.stdout.close()
+        rest, _ = process.communicate()
+        for line in [*lines, *rest.splitlines()]:
+            stored.update(range(int(line), int(line) + 50))
         table = Table(tmp_path, ROW)
         found = table.locate(names(0, 2000))
         seen = np.flatnonzero(found >= 0)
         np.testing.assert_array_equal(table.read(found[seen])[:, 0], seen.astype(np.float16))
+        assert stored <= set(seen.tolist())
     table.append(names(0, 2000), rows(0, 2000))
     table.compact()
     table.refresh()
     assert holds(table, 0, 2000)
+
+
+def test_a_merge_that_dies_before_its_file_is_in_place_loses_nothing(tmp_path, monkeypatch):
+    table = Table(tmp_path, ROW)
+    for start in range(0, 40, 10):
+        table.append(names(start, start + 10), rows(start, start + 10))
+
+    def die(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "_write", die)
+        with pytest.raises(KeyboardInterrupt):
+            table.compact()
+    assert holds(Table(tmp_path, ROW), 0, 40)
 
 
 def test_pruning_removes_the_tables_unused_for_longest_until_the_rest_fits(tmp_path):
