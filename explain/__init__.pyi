@@ -8,9 +8,9 @@ from .errors import AttributionError as AttributionError
 from .explanation import Explanation as Explanation
 from .explanation import Explanations as Explanations
 from .explanation import Score as Score
-from .faithfulness import Badge as Badge
 from .faithfulness import Deletion as Deletion
 from .faithfulness import relevance_gain as relevance_gain
+from .null import Badge as Badge
 from .shortcuts import Effect as Effect
 from .shortcuts import Level as Level
 from .shortcuts import Shortcut as Shortcut

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from explain.attribution import METHODS, Attribution, attribute
 from explain.errors import AttributionError
-from explain.faithfulness import Deletion, Gain, Null, matched_null, relevance_gain
+from explain.faithfulness import Deletion, Gain, relevance_gain
+from explain.null import Null, matched_null
 from explain.sanity import Gate, sanity_gate
 from explain.structure import Family, Structure
 from zoo.progress import ProgressCallback, silent

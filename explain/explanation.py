@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from explain.boxes import Located
 from explain.choice import Choice
-from explain.faithfulness import Badge
+from explain.null import Badge
 from explain.pictures import Picture
 from explain.shortcuts import MapCluster, Shortcut
 from zoo.data.dataset import Skipped
@@ -25,12 +25,14 @@ class Score:
         gain: Symmetric relevance gain, in units of the score.
         share: The gain as a share of the range of scores met on the way, in [-1, 1].
         z: Standard deviations above maps that know nothing of the image.
+        p: How likely such a map does as well.
         badge: The word for it.
     """
 
     gain: float
     share: float
     z: float
+    p: float
     badge: Badge
 
 

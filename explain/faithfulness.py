@@ -1,4 +1,4 @@
-"""How much a heatmap knows: symmetric relevance gain, against heatmaps that share its blur and its love of the centre.
+"""How much a heatmap knows: symmetric relevance gain.
 
 Blücher, Vielhaben & Strodthoff, "Decoupling pixel flipping and occlusion strategy for consistent XAI benchmarks",
 TMLR 2024, arXiv:2401.06654.
@@ -7,7 +7,6 @@ TMLR 2024, arXiv:2401.06654.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
@@ -19,19 +18,6 @@ from explain.batches import images_a_pass, in_batches
 from explain.isolation import isolated
 
 FloatArray = npt.NDArray[np.float64]
-
-
-class Badge(StrEnum):
-    """What a person may believe of one heatmap."""
-
-    FAITHFUL = "faithful"
-    WEAK = "weak"
-    NO_BETTER_THAN_NULL = "no better than null"
-    BLANK = "blank"
-
-
-#: z-scores from which a map is faithful and weak: one in twenty and one in six null maps get there.
-FAITHFUL_Z, WEAK_Z = 1.645, 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,72 +107,3 @@ def _curves(model: nn.Module, inputs: Tensor, weights: Tensor, place: Tensor, ho
 
     scores = torch.cat(in_batches(part, len(inputs) * passes, images_a_pass(inputs, how.batch)))
     return np.asarray(scores.view(len(inputs), passes).double().numpy())
-
-
-def centre_gaussian(rows: int, columns: int) -> Tensor:
-    """A blob in the middle, standard deviation a quarter of each side: what a photographer's habit alone would give."""
-    y = torch.linspace(-1, 1, rows)[:, None] / 0.5
-    x = torch.linspace(-1, 1, columns)[None] / 0.5
-    return torch.exp(-(y**2 + x**2) / 2)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Null:
-    """What maps that know nothing of their image score.
-
-    Attributes:
-        shares: Gains of null maps as shares of their spans, ``(m,)``, in [-1, 1].
-    """
-
-    shares: FloatArray
-
-    @property
-    def mean(self) -> float:
-        """Mean share of a null map."""
-        return float(self.shares.mean())
-
-    @property
-    def deviation(self) -> float:
-        """Standard deviation of a null map's share."""
-        return float(max(self.shares.std(ddof=1), 1e-9))
-
-    def z(self, gain: Gain) -> FloatArray:
-        """How many standard deviations above null maps each map is, ``(n,)``; 0 for a blank map."""
-        return np.where(gain.blank, 0.0, (gain.share - self.mean) / self.deviation)
-
-
-def matched_null(
-    model: nn.Module, inputs: Tensor, weights: Tensor, maps: Tensor, how: Deletion, *, seed: int = 0, repeats: int = 2
-) -> Null:
-    """Score images with heatmaps of *other* images, and with a centred Gaussian.
-
-    Such maps share the blur and the centre bias of the method and the data, but know nothing of the image.
-
-    Args:
-        model: The classifier.
-        inputs: Calibration images, at least two.
-        weights: Their targets.
-        maps: Their heatmaps by the method in question.
-        how: Patches and steps, the same as for the maps that are to be judged.
-        seed: Of the pairing.
-        repeats: Other images' maps for each image.
-    """
-    count = len(inputs)
-    shift = np.random.default_rng(seed).permutation(np.arange(1, count))[:repeats]
-    gaussian = centre_gaussian(maps.shape[1], maps.shape[2]).expand_as(maps)
-    nulls = [*(maps.roll(int(k), 0) for k in shift), gaussian]
-    shares = [relevance_gain(model, inputs, weights, null, how).share for null in nulls]
-    return Null(shares=np.concatenate(shares))
-
-
-def badges(gain: Gain, null: Null) -> list[Badge]:
-    """The word for each map."""
-    found = []
-    for z, blank in zip(null.z(gain), gain.blank, strict=True):
-        if blank:
-            found.append(Badge.BLANK)
-        elif z >= FAITHFUL_Z:
-            found.append(Badge.FAITHFUL)
-        else:
-            found.append(Badge.WEAK if z >= WEAK_Z else Badge.NO_BETTER_THAN_NULL)
-    return found

@@ -123,6 +123,7 @@ def _image(item: Explanation, stem: str, found: Explanations) -> dict[str, Any]:
         "gain": item.score.gain,
         "share": item.score.share,
         "z": item.score.z,
+        "p": item.score.p,
         "badge": item.score.badge.value,
         "object": None if item.located is None else asdict(item.located),
         "neighbours": [

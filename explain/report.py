@@ -11,7 +11,7 @@ import jinja2
 from PIL import Image
 
 from explain.explanation import Explanation, Explanations, Related
-from explain.faithfulness import Badge
+from explain.null import Badge
 from explain.render import colour_scale, enlarged, overlay, picture_of
 from explain.shortcuts import Level, Shortcut
 

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from explain.attribution import Attribution, class_weights
-from explain.faithfulness import FloatArray, Gain, Null
+from explain.faithfulness import FloatArray, Gain
 from explain.isolation import isolated
+from explain.null import Null
 from explain.structure import logits
 
 #: Rank correlation above which two maps count as the same.

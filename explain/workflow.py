@@ -15,8 +15,9 @@ from explain.boxes import Mask, located, read_masks
 from explain.choice import Calibration, Choice, choose, named
 from explain.classifier import Classifier, Targets, classifier_of, targets
 from explain.explanation import Explanation, Explanations, Related, Score
-from explain.faithfulness import Deletion, badges, relevance_gain
+from explain.faithfulness import Deletion, relevance_gain
 from explain.influence import influence, most_influential, neighbours, residuals
+from explain.null import badges
 from explain.outputs import write_outputs
 from explain.pictures import Images, Picture, read_pictures
 from explain.shortcuts import Evidence, MapCluster, Shortcut, find_shortcuts, map_clusters
@@ -178,7 +179,7 @@ class _Work:
         self, inputs: Tensor, scores: Tensor, wanted: Targets, maps: Tensor, choice: Choice
     ) -> list[Explanation]:
         gain = relevance_gain(self.classifier.module, inputs, wanted.weights, maps, self.settings.deletion)
-        z, words = choice.null.z(gain), badges(gain, choice.null)
+        z, p, words = choice.null.z(gain), choice.null.p(gain), badges(gain, choice.null)
         masks: tuple[Mask | None, ...] = (None,) * len(maps)
         if self.settings.masks is not None:
             masks = read_masks(self.settings.masks, self.pictures, self.classifier.preprocess)
@@ -187,7 +188,9 @@ class _Work:
         for k, (picture, mask) in enumerate(zip(self.pictures, masks, strict=True)):
             relevance = maps[k].numpy()
             predicted = int(scores[k].argmax())
-            score = Score(gain=float(gain.value[k]), share=float(gain.share[k]), z=float(z[k]), badge=words[k])
+            score = Score(
+                gain=float(gain.value[k]), share=float(gain.share[k]), z=float(z[k]), p=float(p[k]), badge=words[k]
+            )
             item = Explanation(
                 picture=picture, predicted=predicted, probability=float(probabilities[k, predicted]),
                 target=wanted.names[k], map=relevance, score=score, method=choice.method, layer="",

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from explain import Badge, Deletion, class_weights, relevance_gain
 from explain.attribution import Attribution
-from explain.faithfulness import Null, badges, centre_gaussian, matched_null
+from explain.null import Null, badges, centre_gaussian, matched_null
 from explain.sanity import rank_correlation, reinitialised, sanity_gate
 from tests.explain.conftest import planted, tiny
 
@@ -71,7 +71,7 @@ def test_a_constant_map_gains_nothing_and_is_blank() -> None:
     weights = class_weights(torch.zeros(3, dtype=torch.long), 2)
     gain = relevance_gain(model, inputs, weights, torch.full((3, 64, 64), 0.7), HOW)
     assert gain.value.tolist() == [0, 0, 0]
-    assert badges(gain, Null(shares=np.array([-0.1, 0.0, 0.1]))) == [Badge.BLANK] * 3
+    assert badges(gain, Null(shares=np.full(40, -0.5))) == [Badge.BLANK] * 3
 
 
 def test_a_map_costs_twice_the_steps_in_passes() -> None:
@@ -86,18 +86,6 @@ def test_a_map_costs_twice_the_steps_in_passes() -> None:
     model, inputs = Counting(), pictures()
     relevance_gain(model, inputs, class_weights(torch.zeros(3, dtype=torch.long), 2), torch.rand(3, 64, 64), HOW)
     assert seen == 3 * 2 * HOW.steps
-
-
-def test_true_maps_are_faithful_and_other_images_maps_are_not(patch_net: nn.Module) -> None:
-    places = [(16 * (k % 4), 16 * (k // 4)) for k in range(14)]
-    inputs = torch.cat([planted(at=at) for at in places])
-    weights = class_weights(torch.zeros(14, dtype=torch.long), 2)
-    maps = inputs.mean(1)
-    null = matched_null(patch_net, inputs, weights, maps, HOW)
-    own = badges(relevance_gain(patch_net, inputs, weights, maps, HOW), null)
-    others = badges(relevance_gain(patch_net, inputs, weights, maps.roll(5, 0), HOW), null)
-    assert own.count(Badge.FAITHFUL) >= 10
-    assert others.count(Badge.FAITHFUL) <= 3
 
 
 def edges(_model: nn.Module, inputs: Tensor, _weights: Tensor) -> Attribution:

@@ -1,0 +1,120 @@
+"""What a heatmap must beat to be believed: heatmaps that share its blur and its love of the centre, but know nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from explain.faithfulness import Deletion, FloatArray, Gain, relevance_gain
+from explain.isolation import seeded
+
+
+class Badge(StrEnum):
+    """What a person may believe of one heatmap."""
+
+    FAITHFUL = "faithful"
+    WEAK = "weak"
+    NO_BETTER_THAN_NULL = "no better than null"
+    BLANK = "blank"
+
+
+#: Up to this p-value a map is faithful: the 95 % level. At most one null map in twenty gets there.
+FAITHFUL_P = 0.05
+#: Up to this one it is weak: one null map in six.
+WEAK_P = 1 / 6
+#: With fewer null maps than this no map could reach ``FAITHFUL_P``.
+_FEWEST = 20
+
+
+def centre_gaussian(rows: int, columns: int) -> Tensor:
+    """A blob in the middle, standard deviation a quarter of each side: what a photographer's habit alone would give."""
+    y = torch.linspace(-1, 1, rows)[:, None] / 0.5
+    x = torch.linspace(-1, 1, columns)[None] / 0.5
+    return torch.exp(-(y**2 + x**2) / 2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Null:
+    """What maps that know nothing of their image score.
+
+    Attributes:
+        shares: Gains of null maps as shares of their spans, ``(m,)``, in [-1, 1].
+    """
+
+    shares: FloatArray
+
+    @property
+    def mean(self) -> float:
+        """Mean share of a null map."""
+        return float(self.shares.mean())
+
+    @property
+    def deviation(self) -> float:
+        """Standard deviation of a null map's share."""
+        return float(max(self.shares.std(ddof=1), 1e-9))
+
+    def z(self, gain: Gain) -> FloatArray:
+        """How many standard deviations above null maps each map is, ``(n,)``; 0 for a blank map."""
+        return np.where(gain.blank, 0.0, (gain.share - self.mean) / self.deviation)
+
+    def p(self, gain: Gain) -> FloatArray:
+        """How likely a null map does as well as each map, ``(n,)``; 1 for a blank map.
+
+        The map's rank among the null maps, itself among them: right whatever their distribution. A threshold on ``z``
+        is not: where one patch decides, null maps spread evenly over [-1, 1], and the best map there is has z = 1.7.
+        """
+        as_good = (self.shares[None] >= gain.share[:, None]).sum(1)
+        return np.where(gain.blank, 1.0, (1 + as_good) / (1 + len(self.shares)))
+
+
+def matched_null(
+    model: nn.Module, inputs: Tensor, weights: Tensor, maps: Tensor, how: Deletion, *, seed: int = 0, repeats: int = 2
+) -> Null:
+    """Score images with heatmaps of *other* images, and with a centred Gaussian.
+
+    Such maps share the blur and the centre bias of the method and the data, but know nothing of the image. Where there
+    are too few images for 20 null maps, other images' maps shifted by random distances make up the number.
+
+    Args:
+        model: The classifier.
+        inputs: Calibration images, at least two.
+        weights: Their targets.
+        maps: Their heatmaps by the method in question.
+        how: Patches and steps, the same as for the maps that are to be judged.
+        seed: Of the pairing.
+        repeats: Other images' maps for each image.
+    """
+    count = len(inputs)
+    shift = np.random.default_rng(seed).permutation(np.arange(1, count))[:repeats]
+    nulls = [maps.roll(int(k), 0) for k in shift] + [centre_gaussian(*maps.shape[1:]).expand_as(maps)]
+    generator = seeded(seed, torch.device("cpu"))
+    while len(nulls) * count < _FEWEST:
+        nulls.append(_displaced(maps.roll(1, 0), generator))
+    shares = [relevance_gain(model, inputs, weights, null, how).share for null in nulls]
+    return Null(shares=np.concatenate(shares))
+
+
+def _displaced(maps: Tensor, generator: torch.Generator) -> Tensor:
+    """Maps shifted by a quarter to three quarters of each side; what leaves on one side comes back on the other."""
+    distances = [
+        int(torch.randint(size // 4, max(size // 4 + 1, 3 * size // 4), (1,), generator=generator))
+        for size in maps.shape[1:]
+    ]
+    return maps.roll(distances, (1, 2))
+
+
+def badges(gain: Gain, null: Null) -> list[Badge]:
+    """The word for each map."""
+    found = []
+    for p, blank in zip(null.p(gain), gain.blank, strict=True):
+        if blank:
+            found.append(Badge.BLANK)
+        elif p <= FAITHFUL_P:
+            found.append(Badge.FAITHFUL)
+        else:
+            found.append(Badge.WEAK if p <= WEAK_P else Badge.NO_BETTER_THAN_NULL)
+    return found
