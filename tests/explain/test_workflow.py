@@ -154,7 +154,7 @@ def test_wrong_arguments_are_told_with_a_remedy(classifier: Classifier, pictures
         explain(classifier, tmp_path / "absent")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "x").write_text("")
-    with pytest.raises(OptionError, match="not an empty folder"):
+    with pytest.raises(OptionError, match="is not empty"):
         explain(classifier, pictures, out=tmp_path / "full")
 
 
