@@ -2,7 +2,7 @@
 
 The model is Lite0 with a head fitted on the photographs; only pictures whose class it still finds are counted.
 
-    python benchmarks/explain_boxes.py PHOTOGRAPHS BACKGROUNDS --images 24
+    python -m benchmarks.explain_boxes PHOTOGRAPHS BACKGROUNDS --images 24
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from explain_faithfulness import fitted, peers
 from PIL import Image
 from torch import Tensor
 
+from benchmarks.explain_faithfulness import fitted, peers
 from explain import Deletion, attribute, class_weights, find_structure
 from explain.boxes import located
 from explain.choice import Calibration, choose
