@@ -20,7 +20,8 @@ from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
 from explain.attribution import attribute, class_weights
-from explain.shortcuts import Evidence, Level, Shortcut, find_shortcuts
+from explain.claims import Evidence, Level, Shortcut
+from explain.shortcuts import find_shortcuts
 from zoo.preprocess import Preprocess
 
 SIDE, CLASSES = 64, 3

@@ -3,6 +3,9 @@ from .attribution import Attribution as Attribution
 from .attribution import Method as Method
 from .attribution import attribute as attribute
 from .attribution import class_weights as class_weights
+from .claims import Effect as Effect
+from .claims import Level as Level
+from .claims import Shortcut as Shortcut
 from .classifier import Classifier as Classifier
 from .errors import AttributionError as AttributionError
 from .explanation import Explanation as Explanation
@@ -11,9 +14,6 @@ from .explanation import Score as Score
 from .faithfulness import Deletion as Deletion
 from .faithfulness import relevance_gain as relevance_gain
 from .null import Badge as Badge
-from .shortcuts import Effect as Effect
-from .shortcuts import Level as Level
-from .shortcuts import Shortcut as Shortcut
 from .structure import Structure as Structure
 from .structure import find_structure as find_structure
 from .workflow import ExplainSettings as ExplainSettings

@@ -11,9 +11,10 @@ import numpy.typing as npt
 
 from explain.boxes import Located
 from explain.choice import Choice
+from explain.claims import Shortcut
+from explain.clusters import MapCluster
 from explain.null import Badge
 from explain.pictures import Picture
-from explain.shortcuts import MapCluster, Shortcut
 from zoo.data.dataset import Skipped
 
 

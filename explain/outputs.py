@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 
+from explain.claims import Effect, Level, Shortcut
 from explain.explanation import Explanation, Explanations
 from explain.render import overlay, scale_of
 from explain.report import report_html
-from explain.shortcuts import Effect, Level, Shortcut
 from zoo.files import replacing, write_json, write_text
 from zoo.preprocess import Preprocess
 from zoo.run import version

@@ -10,10 +10,10 @@ from typing import Any
 import jinja2
 from PIL import Image
 
+from explain.claims import Level, Shortcut
 from explain.explanation import Explanation, Explanations, Related
 from explain.null import Badge
 from explain.render import colour_scale, enlarged, overlay, picture_of
-from explain.shortcuts import Level, Shortcut
 
 
 def report_html(found: Explanations, scales: dict[int, float]) -> str:

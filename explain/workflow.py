@@ -6,30 +6,28 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from explain.attribution import METHODS, attribute
 from explain.boxes import Mask, located, read_masks
 from explain.choice import Calibration, Choice, choose, named
+from explain.claims import Evidence, Shortcut
 from explain.classifier import Classifier, Targets, classifier_of, targets
-from explain.explanation import Explanation, Explanations, Related, Score
+from explain.clusters import MapCluster, map_clusters
+from explain.explanation import Explanation, Explanations, Score
 from explain.faithfulness import Deletion, relevance_gain
-from explain.influence import influence, most_influential, neighbours, residuals
 from explain.null import badges
 from explain.outputs import write_outputs
 from explain.pictures import Images, Picture, read_pictures
-from explain.shortcuts import Evidence, MapCluster, Shortcut, find_shortcuts, map_clusters
+from explain.related import read_references, related
+from explain.shortcuts import find_shortcuts
 from explain.structure import Structure, find_structure
-from zoo.classifier import embed
 from zoo.data.dataset import Dataset
-from zoo.errors import DataError, OptionError
+from zoo.errors import OptionError
 from zoo.progress import ProgressCallback, silent
 from zoo.request import vacant
 from zoo.run import Run
-
-_THUMBNAIL = 96
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,7 +147,7 @@ class _Work:
         items = [replace(item, method=made.method, layer=made.layer) for item in items]
         shortcuts, clusters = self._shortcuts(inputs, scores, structure, choice)
         return Explanations(
-            items=tuple(self._with_related(items, inputs, scores, training)),
+            items=self._with_related(items, inputs, scores, training),
             model=self.classifier.name,
             classes=self.classifier.classes,
             choice=choice,
@@ -226,53 +224,18 @@ class _Work:
 
     def _with_related(
         self, items: list[Explanation], inputs: Tensor, scores: Tensor, training: Dataset | None
-    ) -> list[Explanation]:
-        """Neighbours and influential images from the run's training images."""
-        if training is None or not self.settings.related or not len(training.indices("train")):
-            return items
-        explained = {p.path for p in self.pictures}
-        pool = training.select(training.indices("train"))
-        pool = pool.select([k for k, s in enumerate(pool.samples) if pool.file(s) not in explained])
-        most = self.settings.references
-        try:
-            pictures, _ = read_pictures(
-                pool, self.classifier.preprocess, self.classifier.classes, most=most, seed=self.seed
-            )
-        except DataError:  # the training images have been moved or deleted since: nothing to show
-            return items
-        pictures = tuple(p for p in pictures if p.label is not None)
+    ) -> tuple[Explanation, ...]:
+        if training is None or not self.settings.related:
+            return tuple(items)
+        references = read_references(
+            training, self.pictures, self.classifier, most=self.settings.references, seed=self.seed
+        )
+        if not references:
+            return tuple(items)
         self.progress("neighbours", 0, 1)
-        reference = self.classifier.inputs([p.pixels for p in pictures])
-        features, theirs = self._features(inputs), self._features(reference)
-        labels = np.array([p.label for p in pictures], dtype=np.int64)
-        predicted = scores.argmax(1).numpy()
-        mine = residuals(scores.softmax(1).numpy(), predicted)
-        residual = residuals(self.classifier.scores(reference, self.settings.batch).softmax(1).numpy(), labels)
-        strength = influence(features, mine, theirs, residual)
-        alike, similarity = neighbours(features, theirs, self.settings.related)
-        strongest = most_influential(strength, self.settings.related)
-        relative = strength / np.maximum(np.abs(strength).max(1, keepdims=True), 1e-12)
+        found = related(
+            self.classifier, inputs, scores, references, most=self.settings.related, batch=self.settings.batch
+        )
         self.progress("neighbours", 1, 1)
-        return [
-            replace(
-                item,
-                neighbours=tuple(_related(pictures[j], float(v)) for j, v in zip(alike[k], similarity[k], strict=True)),
-                influential=tuple(
-                    _related(pictures[j], float(relative[k, j])) for j in strongest[k] if relative[k, j] > 0
-                ),
-            )
-            for k, item in enumerate(items)
-        ]
-
-    def _features(self, inputs: Tensor) -> npt.NDArray[np.float32]:
-        with torch.no_grad():
-            parts = [
-                embed(self.classifier.module, part).float().cpu() for part in torch.split(inputs, self.settings.batch)
-            ]
-        return torch.cat(parts).numpy()
-
-
-def _related(picture: Picture, value: float) -> Related:
-    step = max(1, -(-max(picture.pixels.shape[:2]) // _THUMBNAIL))
-    assert picture.label is not None, "references are labelled"
-    return Related(name=picture.name, label=picture.label, value=value, pixels=picture.pixels[::step, ::step])
+        pairs = zip(items, found, strict=True)
+        return tuple(replace(item, neighbours=alike, influential=strongest) for item, (alike, strongest) in pairs)

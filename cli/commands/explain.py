@@ -37,8 +37,8 @@ def command(
     opened = Run.open(run)
     device_name.parse(device)
     check_arguments(method=method, target=target, classes=opened.classes, images=images or (), out=out)
+    from explain.claims import Level
     from explain.outputs import file_stem, manifest
-    from explain.shortcuts import Level
     from explain.workflow import ExplainSettings, explain
 
     folder = out or _next_folder(opened.path)

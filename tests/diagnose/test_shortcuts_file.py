@@ -9,8 +9,8 @@ from diagnose.diagnosis import Options, examine
 from diagnose.findings import Conclusion, Control, Estimate, Outcome
 from diagnose.ladder.shortcuts import shortcut_rung
 from diagnose.submission import Submission
+from explain.claims import Effect, Level, Shortcut
 from explain.outputs import _finding
-from explain.shortcuts import Effect, Level, Shortcut
 from tests import faults
 from zoo.errors import DataError
 

@@ -6,8 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from explain import Level, attribute, class_weights
+from explain.claims import Evidence, Shortcut, ShortcutSettings
+from explain.clusters import map_clusters
+from explain.interventions import paired_effect
 from explain.regions import backgrounds, erase, paste, random_regions, recolour, standard_regions
-from explain.shortcuts import Evidence, Shortcut, ShortcutSettings, _effect, find_shortcuts, map_clusters
+from explain.shortcuts import find_shortcuts
 
 
 class MarkNet(nn.Module):
@@ -88,8 +91,8 @@ def test_the_interval_is_students() -> None:
     rng = np.random.default_rng(0)
     change, control = torch.from_numpy(rng.normal(0.3, 0.2, 20)), torch.from_numpy(rng.normal(0.1, 0.2, 20))
     expected = ttest_rel(change, control).confidence_interval(0.95)
-    assert _effect(change, control, 1).interval == pytest.approx((expected.low, expected.high))
-    wider = _effect(change, control, 10).interval
+    assert paired_effect(change, control, 1).interval == pytest.approx((expected.low, expected.high))
+    wider = paired_effect(change, control, 10).interval
     assert wider[0] < expected.low
     assert wider[1] > expected.high
 
