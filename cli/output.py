@@ -10,16 +10,6 @@ from contextlib import contextmanager
 from typing import Any, Literal
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.table import Table
 
 from zoo.progress import ProgressCallback, silent
 
@@ -75,6 +65,8 @@ def print_table(
             for column, text in zip(columns[1:], row[1:], strict=True):
                 console.print(f"  {column:{max(map(len, columns[1:]))}}  {text}", markup=False, soft_wrap=True)
         return
+    from rich.table import Table
+
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")
@@ -90,6 +82,16 @@ def progress(*, quiet: bool = False) -> Iterator[ProgressCallback]:
     if quiet or not console.is_terminal:
         yield silent
         return
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TaskID,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

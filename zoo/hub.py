@@ -36,14 +36,21 @@ _CHUNK = 1 << 20
 
 
 def _hub() -> Any:
-    """``huggingface_hub``, told before its import to keep statistics to itself and how long to wait for a byte."""
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    os.environ.setdefault("HF_HUB_DOWNLOAD_TIMEOUT", str(STALL))
+    """``huggingface_hub`` with its errors, which bring its HTTP client."""
+    _constants()
     import huggingface_hub  # 0.4 s that bundled models need not pay
-    import huggingface_hub.constants
     import huggingface_hub.errors  # what is in a submodule is not there before it is imported
 
     return huggingface_hub
+
+
+def _constants() -> Any:
+    """The hub's settings, told before their import to keep statistics to itself and how long to wait for a byte."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("HF_HUB_DOWNLOAD_TIMEOUT", str(STALL))
+    from huggingface_hub import constants
+
+    return constants
 
 
 def split(origin: str) -> tuple[str, str | None]:
@@ -68,7 +75,7 @@ def cached(origin: str, filename: str) -> Path | None:
 
 def cached_repositories() -> set[str]:
     """``owner/name`` of all model repositories of which something is in the hub's cache."""
-    folder = Path(_hub().constants.HF_HUB_CACHE)
+    folder = Path(_constants().HF_HUB_CACHE)
     prefix = "models--"
     return {path.name.removeprefix(prefix).replace("--", "/") for path in folder.glob(f"{prefix}*")}
 
@@ -104,7 +111,7 @@ def fetch(origin: str, filename: str, *, offline: bool = False) -> Path | None:
 
 def endpoint() -> str:
     """The address of the hub: ``$HF_ENDPOINT``, or the public one."""
-    return str(_hub().constants.ENDPOINT)
+    return str(_constants().ENDPOINT)
 
 
 def is_offline() -> bool:

@@ -5,20 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-import numpy.typing as npt
-from PIL import Image
-
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # a list of models prepares no image
+    import numpy as np
+    import numpy.typing as npt
     import torch
+    from PIL import Image
 
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
-_RESAMPLING = {
-    "nearest": Image.Resampling.NEAREST,
-    "bilinear": Image.Resampling.BILINEAR,
-    "bicubic": Image.Resampling.BICUBIC,
-    "lanczos": Image.Resampling.LANCZOS,
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +39,9 @@ class Preprocess:
 
     def pixels(self, image: Image.Image) -> npt.NDArray[np.uint8]:
         """Resize and crop an RGB image to ``(height, width, channels)``, uint8."""
+        import numpy as np
+        from PIL.Image import Resampling
+
         height, width = self.size
         scale = max(height / self.crop_pct / image.height, width / self.crop_pct / image.width)
         resized = (max(width, round(image.width * scale)), max(height, round(image.height * scale)))
@@ -55,7 +51,7 @@ class Preprocess:
         far = ((left + width) / resized[0] * image.width, (top + height) / resized[1] * image.height)
         if self.channels == 1:
             image = image.convert("L")
-        filter_ = _RESAMPLING[self.interpolation]
+        filter_ = Resampling[self.interpolation.upper()]
         cropped = image.resize((width, height), filter_, box=(*box, *far))
         return np.asarray(cropped, dtype=np.uint8).reshape(height, width, self.channels)
 

@@ -19,11 +19,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from filelock import FileLock, Timeout
 
 from zoo import claim
 from zoo.data.dataset import Dataset, Sample, Skipped, Split
-from zoo.errors import DataError, RunError, ZooError
+from zoo.errors import DataError, ModelError, RunError, ZooError
 from zoo.files import storage_error, sweep, write_json, write_text
 from zoo.predictions import Predictions
 from zoo.preprocess import Preprocess
@@ -83,7 +82,7 @@ class RunConfig:
         """Read what ``to_yaml`` wrote.
 
         Raises:
-            RunError: Made by a newer version.
+            RunError: Made by a newer version, or by an older one of a model that is not known here.
             KeyError, TypeError, ValueError: Damaged.
         """
         plain = yaml.safe_load(text)
@@ -92,18 +91,36 @@ class RunConfig:
                 f"The run was made by zoovet {plain.get('zoovet', '?')}, which is newer than this one.",
                 remedy="Update: pip install -U zoovet",
             )
+        architecture, arguments = _built_with(plain)
         shape: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in plain["preprocess"].items()}
         return cls(
             schema=int(plain["schema"]),
             version=str(plain["zoovet"]),
             model=str(plain["model"]),
-            architecture=str(plain["architecture"]),
-            arguments=tuple(dict(plain["arguments"]).items()),
+            architecture=architecture,
+            arguments=arguments,
             data=str(plain["data"]),
             settings=Settings(**plain["settings"]),
             classes=tuple(str(name) for name in plain["classes"]),
             preprocess=Preprocess(**shape),
         )
+
+
+def _built_with(plain: Mapping[str, Any]) -> tuple[str, tuple[tuple[str, Any], ...]]:
+    """Architecture and arguments; a folder that does not state them names a model, and the catalog knows them."""
+    if "architecture" in plain:
+        return str(plain["architecture"]), tuple(dict(plain["arguments"]).items())
+    from zoo.catalog import card
+
+    try:
+        known = card(str(plain["model"]), offline=True)
+    except ModelError as error:
+        raise RunError(
+            f"The run was made by an older zoovet, {plain['zoovet']}, which did not note how its model is built, and "
+            f"{plain['model']!r} is not known here.",
+            remedy="Make the run again: zoo finetune MODEL DATA",
+        ) from error
+    return known.architecture, known.arguments
 
 
 class Run:
@@ -309,6 +326,8 @@ class Run:
         if not is_main():
             yield
             return
+        from filelock import FileLock, Timeout  # brings asyncio and sqlite, which reading a run does not need
+
         lock = FileLock(self.path / "state" / "lock", timeout=0)
         try:
             lock.acquire()

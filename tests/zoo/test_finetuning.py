@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import re
 import shutil
 import signal
 
@@ -248,6 +249,19 @@ def test_a_damaged_or_newer_run_folder_is_told_apart(images, tmp_path):
         zoo.Run.open(run.path)
     (run.path / "config.yaml").write_text("{")
     with pytest.raises(RunError, match="damaged"):
+        zoo.Run.open(run.path)
+
+
+def test_a_run_folder_of_an_older_version_is_read(images, tmp_path):
+    run = zoo.finetune("lenet", images, out=tmp_path / "run", offline=True, recipe="probe")
+    expected = run.predict(images).probabilities
+    text = re.sub(r"(?m)^(architecture|arguments): .*\n", "", (run.path / "config.yaml").read_text())
+    (run.path / "config.yaml").write_text(text)
+    older = zoo.Run.open(run.path)
+    assert older.config.architecture == "lenet5"
+    assert (older.predict(images).probabilities == expected).all()
+    (run.path / "config.yaml").write_text(text.replace("model: lenet5", "model: gone"))
+    with pytest.raises(RunError, match="older zoovet.*'gone'"):
         zoo.Run.open(run.path)
 
 
