@@ -1,9 +1,8 @@
-"""The pictures that an algorithm is examined on, and the file to fill in."""
+"""The pictures that an algorithm is examined on."""
 
 from __future__ import annotations
 
 import tempfile
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +14,7 @@ from zoo.data.dataset import Dataset, IntArray
 from zoo.data.decode import UnusableImage, decode
 from zoo.data.files import read_file
 from zoo.data.splits import split
-from zoo.errors import DataError, OptionError
-from zoo.files import storage_error
+from zoo.errors import DataError
 
 #: Shorter side of the copies that an algorithm sees, pixels: every usual transform fits into it.
 SHORT_SIDE = 256
@@ -95,20 +93,3 @@ def _load(dataset: Dataset, position: int) -> Image.Image | None:
         return image
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     return image.resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0)
-
-
-def write_template(path: Path) -> None:
-    """Write the commented algorithm file that `zoo diagnose --init FILE` gives a person to fill in.
-
-    Raises:
-        OptionError: The file exists; it is never overwritten.
-        StorageError: It cannot be written.
-    """
-    text = resources.files("diagnose.references").joinpath("template.py").read_text(encoding="utf-8")
-    try:
-        with path.open("x", encoding="utf-8") as stream:
-            stream.write(text)
-    except FileExistsError:
-        raise OptionError(f"{str(path)!r} exists.", remedy="Choose another name; nothing is overwritten.") from None
-    except OSError as error:
-        raise storage_error(error, path) from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from diagnose.comparison import accuracy, paired_difference
 from diagnose.context import Context
@@ -59,6 +58,8 @@ def prediction_findings(
 
 def _label_map(context: Context, predictions: OwnPredictions, rows: IntArray) -> Finding:
     """Whether another naming of the outputs fits much better (P9)."""
+    from scipy.optimize import linear_sum_assignment  # 0.3 s that a mistake in the arguments need not wait for
+
     n = context.num_classes
     table = np.zeros((n, n), dtype=np.int64)
     np.add.at(table, (predictions.predicted[rows], context.labels[rows]), 1)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 
 from zoo.errors import OptionError
+from zoo.files import storage_error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +65,10 @@ class Submission:
             raise OptionError(f"There is no file {self.algorithm}.", remedy="Write one: zoo diagnose --init train.py")
         if self.log is not None and not self.log.exists():
             raise OptionError(f"There is no log {self.log}.", remedy="Name a CSV, trainer_state.json or event file.")
+        if self.shortcuts is not None and not self.shortcuts.is_file():
+            raise OptionError(
+                f"There is no file {self.shortcuts}.", remedy="Write one: zoo explain RUN makes a shortcuts.json."
+            )
         if self.command is not None and not ("{data}" in self.command and "{out}" in self.command):
             raise OptionError(
                 f"--command must name {{data}} and {{out}}. Got {self.command!r} instead.",
@@ -95,3 +101,20 @@ def per_channel(text: str | None, *, option: str) -> tuple[float, ...] | None:
 
 #: The data alone.
 DATA_ALONE = Submission()
+
+
+def write_template(path: Path) -> None:
+    """Write the commented algorithm file that `zoo diagnose --init FILE` gives a person to fill in.
+
+    Raises:
+        OptionError: The file exists; it is never overwritten.
+        StorageError: It cannot be written.
+    """
+    text = resources.files("diagnose.references").joinpath("template.py").read_text(encoding="utf-8")
+    try:
+        with path.open("x", encoding="utf-8") as stream:
+            stream.write(text)
+    except FileExistsError:
+        raise OptionError(f"{str(path)!r} exists.", remedy="Choose another name; nothing is overwritten.") from None
+    except OSError as error:
+        raise storage_error(error, path) from error

@@ -96,6 +96,8 @@ def discard(path: Path) -> None:
         _point_latest(path.parent, max(left, key=lambda folder: folder.stat().st_mtime))
     else:
         latest.unlink(missing_ok=True)
+        with suppress(OSError):  # something else lies there
+            path.parent.rmdir()
 
 
 def _next(path: Path, stem: str) -> Path:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import faiss
 import numpy as np
 import numpy.typing as npt
 
@@ -75,6 +74,8 @@ def nearest(features: FloatArray, k: int) -> Neighbours:
 def _index(unit: FloatArray) -> Any:
     """A faiss index of unit vectors ``(n, d)`` under the inner product."""
     n, d = unit.shape
+    import faiss  # 0.2 s that a mistake in the arguments need not wait for
+
     flat = faiss.IndexFlatIP(d)
     if n <= _CHUNK:
         flat.add(unit)

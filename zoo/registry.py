@@ -78,7 +78,7 @@ class Registry(Mapping[str, T], Generic[T]):
 
 def nearest(name: str, names: Mapping[str, object] | list[str]) -> str:
     """A sentence that suggests the names most like ``name``, or lists some where none is alike."""
-    pool = sorted(names)
+    pool = sorted(set(names))
     alike = difflib.get_close_matches(name, pool, n=3, cutoff=0.6)
     if alike:
         return f"Did you mean {' or '.join(repr(a) for a in alike)}?"

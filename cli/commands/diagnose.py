@@ -86,7 +86,7 @@ def command(
 
     judged = {} if answers is None else read_answers(answers)
     if init is not None:
-        from diagnose.algorithm_data import write_template
+        from diagnose.submission import write_template
 
         write_template(init)
         say(f"Fill in {init}, then run: zoo diagnose DATA --algorithm {init}")

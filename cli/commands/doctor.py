@@ -27,11 +27,12 @@ def command(
             f"{size!r} is only understood with --prune.", remedy=f"For example: zoo doctor --prune {size}"
         )
     if prune:
-        from cli.health import pruned
         from zoo.caches import parse_size
         from zoo.caches import prune as shrink
 
         removed = shrink(parse_size(size or "5G"))
+        from cli.health import pruned  # brings torch
+
         if json:
             print_json({"removed": [{"folder": str(table.folder), "size": table.size} for table in removed]})
         else:

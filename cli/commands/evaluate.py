@@ -10,8 +10,10 @@ from cli.options import Device, Json, Offline
 
 
 def command(
-    run: Annotated[str, typer.Argument(help="A run folder, such as runs/latest.")],
-    data: Annotated[str | None, typer.Argument(help="New labelled images; without them the run's own figures.")] = None,
+    run: Annotated[str, typer.Argument(help="A run folder, such as runs/latest.", metavar="RUN")],
+    data: Annotated[
+        str | None, typer.Argument(help="New labelled images; without them the run's own figures.", metavar="DATA")
+    ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Write the predictions to this CSV file.")] = None,
     device: Device = "auto",
     offline: Offline = False,

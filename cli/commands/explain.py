@@ -13,7 +13,8 @@ from cli.options import Device, Json, Seed
 def command(
     run: Annotated[str, typer.Argument(help="Folder of a fine-tuning, such as runs/latest.", metavar="RUN")],
     images: Annotated[
-        list[str] | None, typer.Argument(help="Image files or a folder; the run's held-out images by default.")
+        list[str] | None,
+        typer.Argument(help="Image files or a folder; the run's held-out images by default.", metavar="IMAGES"),
     ] = None,
     method: Annotated[str, typer.Option(help="auto measures and chooses; or hirescam, legrad, gae, ...")] = "auto",
     target: Annotated[

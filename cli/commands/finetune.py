@@ -8,7 +8,9 @@ from cli.options import Data, Device, Json, Offline, Out
 
 
 def command(
-    model: Annotated[str, typer.Argument(help="A name, an alias such as resnet, hf-hub:owner/name, or a file.")],
+    model: Annotated[
+        str, typer.Argument(help="A name, an alias such as resnet, hf-hub:owner/name, or a file.", metavar="MODEL")
+    ],
     data: Data,
     out: Out = None,
     full: Annotated[

@@ -9,7 +9,10 @@ from cli.options import Json, Offline
 
 def command(
     model: Annotated[
-        str, typer.Argument(help="A name, an alias, hf-hub:owner/name, a folder, or architecture@weights-file.")
+        str,
+        typer.Argument(
+            help="A name, an alias, hf-hub:owner/name, a folder, or architecture@weights-file.", metavar="MODEL"
+        ),
     ],
     offline: Offline = False,
     json: Json = False,

@@ -9,8 +9,10 @@ from cli.options import Device, Json
 
 
 def command(
-    run: Annotated[str, typer.Argument(help="A run folder, such as runs/latest.")],
-    images: Annotated[list[str], typer.Argument(help="Images, folders, or text files with one path a line.")],
+    run: Annotated[str, typer.Argument(help="A run folder, such as runs/latest.", metavar="RUN")],
+    images: Annotated[
+        list[str], typer.Argument(help="Images, folders, or text files with one path a line.", metavar="IMAGES")
+    ],
     topk: Annotated[int, typer.Option("--topk", help="Classes to name for each image.", min=1)] = 1,
     out: Annotated[Path | None, typer.Option("--out", help="Write all probabilities to this CSV file.")] = None,
     device: Device = "auto",

@@ -8,7 +8,7 @@ from cli.options import Device, Json, Offline
 
 
 def command(
-    run: Annotated[str, typer.Argument(help="A run folder, such as runs/latest.")],
+    run: Annotated[str, typer.Argument(help="A run folder, such as runs/latest.", metavar="RUN")],
     epochs: Annotated[int | None, typer.Option("--epochs", help="Total epochs, where they are to be more.")] = None,
     device: Device = "auto",
     offline: Offline = False,

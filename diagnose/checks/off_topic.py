@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import faiss
 import numpy as np
 import numpy.typing as npt
 
@@ -113,6 +112,8 @@ def _clusters(features: FloatArray, size: int, *, seed: int) -> IntArray:
     """Spherical k-means with clusters of ``size`` pictures on average, at most 400 of them; the cluster of each, ``(n,)``."""
     unit = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
     count = int(np.clip(len(unit) // size, 2, 400))
+    import faiss  # a list of checks need not load it
+
     means = faiss.Kmeans(
         unit.shape[1],
         count,

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from scipy.stats import chi2
 
 from diagnose import linear
 from diagnose.check import DATA_CHECKS, Check, not_applicable, passed
@@ -170,6 +169,8 @@ def _frequencies(labels: IntArray, part: IntArray) -> tuple[float, float]:
     freedom = table.shape[1] - 1
     if freedom == 0:
         return 1.0, 0.0
+    from scipy.stats import chi2  # a list of checks need not load it
+
     return float(chi2.sf(statistic, freedom)), float((statistic / table.sum()) ** 0.5)
 
 

@@ -1,6 +1,7 @@
 """Up the ladder: every rung that the person handed over.
 
-What measures their accuracy picture by picture comes before what merely states it.
+What measures their accuracy picture by picture comes before what merely states it. A rung is imported when it is
+climbed: it brings torch, and a mistake in the arguments is to be told before that.
 """
 
 from __future__ import annotations
@@ -9,13 +10,7 @@ import time
 from dataclasses import dataclass
 
 from diagnose.context import Context
-from diagnose.ladder.algorithm import algorithm_rung
-from diagnose.ladder.checkpoint import checkpoint_rung
-from diagnose.ladder.command import command_rung
-from diagnose.ladder.log import log_rung
 from diagnose.ladder.shortcuts import read_shortcuts, shortcut_rung
-from diagnose.loading import load
-from diagnose.logs.reading import read_log
 from diagnose.submission import Submission
 from diagnose.verdict import Results
 
@@ -27,10 +22,14 @@ def read_ahead(submission: Submission, *, offline: bool = False) -> None:
         ZooError: Something handed over cannot be used.
     """
     if submission.log is not None:
+        from diagnose.logs.reading import read_log
+
         read_log(submission.log)
     if submission.shortcuts is not None:
         read_shortcuts(submission.shortcuts)
     if submission.checkpoint is not None:
+        from diagnose.loading import load
+
         load(submission.checkpoint, offline=offline)
 
 
@@ -70,16 +69,24 @@ def climb(submission: Submission, context: Context, results: Results, terms: Ter
         return None if terms.budget is None else max(0.0, terms.budget - (time.perf_counter() - begun))
 
     if submission.checkpoint is not None:
+        from diagnose.ladder.checkpoint import checkpoint_rung
+
         rung = checkpoint_rung(
             context, submission.checkpoint, budget=left(), device=terms.device, offline=terms.offline
         )
         results = rung.added_to(results)
     if submission.log is not None:
+        from diagnose.ladder.log import log_rung
+
         results = log_rung(context, submission.log, results).added_to(results)
     if submission.shortcuts is not None:
         results = shortcut_rung(submission.shortcuts).added_to(results)
     if submission.command is not None:
+        from diagnose.ladder.command import command_rung
+
         results = command_rung(context, submission.command, budget=left()).added_to(results)
     if submission.algorithm is not None:
+        from diagnose.ladder.algorithm import algorithm_rung
+
         results = algorithm_rung(context, submission.algorithm, budget=left()).added_to(results)
     return results

@@ -170,13 +170,13 @@ def test_a_run_that_cannot_begin_leaves_no_folder(out, images, tmp_path, monkeyp
     assert not (tmp_path / "run").exists()
 
 
-def test_the_first_run_that_cannot_begin_leaves_no_link_to_nowhere(images, tmp_path, monkeypatch, no_network):
+def test_the_first_run_that_cannot_begin_leaves_nothing(images, tmp_path, monkeypatch, no_network):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ModelError, match="offline"):
         zoo.finetune("resnet18", images, offline=True)
     with pytest.raises(DeviceError):
         zoo.finetune("lenet", images, offline=True, device="cuda:99")
-    assert list((tmp_path / "runs").iterdir()) == [] if (tmp_path / "runs").exists() else True
+    assert not (tmp_path / "runs").exists()
 
 
 def test_a_run_that_has_trained_stays_whatever_happens_to_it(images, tmp_path):
@@ -261,7 +261,7 @@ def test_a_run_folder_of_an_older_version_is_read(images, tmp_path):
     assert older.config.architecture == "lenet5"
     assert (older.predict(images).probabilities == expected).all()
     (run.path / "config.yaml").write_text(text.replace("model: lenet5", "model: gone"))
-    with pytest.raises(RunError, match="older zoovet.*'gone'"):
+    with pytest.raises(RunError, match=r"older zoovet.*'gone'"):
         zoo.Run.open(run.path)
 
 

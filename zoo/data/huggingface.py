@@ -46,6 +46,8 @@ def read_huggingface(source: str, *, offline: bool) -> Dataset:
         HubError: It cannot be had.
         DependencyError: ``datasets`` is not installed.
     """
+    if not source:
+        raise DataError("hf: lacks a name.", remedy="Write hf:NAME, or hf:FOLDER for a data set on this disk.")
     parts = load(source, offline=offline)
     name = Path(source).name if Path(source).is_dir() else source.rpartition("/")[2].replace(":", "-")
     columns = _columns(next(iter(parts.values())), source)

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from diagnose.algorithm_data import pictures_of, write_template
+from diagnose.algorithm_data import pictures_of
 from diagnose.check import ALGORITHM_CHECKS
 from diagnose.probe import Certainty
+from diagnose.submission import write_template
 from zoo.data import read
 from zoo.errors import DataError, OptionError
 
