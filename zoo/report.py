@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from matplotlib import rc_context
 from PIL import Image
 
 from zoo import plots
@@ -192,7 +193,8 @@ def _draw(run: Run, shown: Predictions, matrix: IntArray, rows: Sequence[Row]) -
                 figure.savefig(temporary, format="png", dpi=110)
             if name != "confusion":  # the page has its own, whose cells open their images
                 buffer = io.StringIO()
-                figure.savefig(buffer, format="svg", metadata={"Date": None})
+                with rc_context({"svg.hashsalt": name}):  # the same run gives the same bytes
+                    figure.savefig(buffer, format="svg", metadata={"Date": None})
                 drawn[name] = buffer.getvalue()[buffer.getvalue().index("<svg") :]
     return drawn
 

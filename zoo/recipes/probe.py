@@ -33,7 +33,6 @@ def fit(job: Job) -> Fitted:
     job = job.settle(replace(job.settings, recipe="probe"))
     validation = choose_validation(job.dataset)
     if validation.folds:
-        job.say(validation.reason)
         job = replace(job, dataset=_all_for_training(job.dataset))
     fitted = fit_probe(job)
     job.say(f"head: {fitted.method}, strength {fitted.strength:g}, chosen by cross-validation")
