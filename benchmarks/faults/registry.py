@@ -104,7 +104,7 @@ def healthy_data() -> Iterator[Case]:
     for half, sources in SETS.items():
         for source in sources:
             for seed in range(10):
-                yield Case(half=half, source=source, seed=seed, train=(160, 240, 320, 400)[seed % 4])
+                yield Case(half=half, source=source, seed=seed, train=(320, 360, 400)[seed % 3])
 
 
 def data_cases() -> Iterator[Case]:

@@ -34,6 +34,7 @@ def table(scored: Sequence[Scored], threshold: float) -> Iterator[str]:
     judged = [s for s in scored if s.expected != "remark"]
     healthy = [s for s in judged if s.expected == _NOTHING]
     faulty = [s for s in judged if s.expected != _NOTHING]
+    planted = [s for s in faulty if s.row["kind"] != "healthy"]
     remarks = [s for s in scored if s.expected == "remark"]
     rows = (
         ("verdict right, undetermined counted as wrong", (s.right for s in judged)),
@@ -41,8 +42,8 @@ def table(scored: Sequence[Scored], threshold: float) -> Iterator[str]:
         ("wrong verdict, not undetermined", (s.wrong for s in judged)),
         ("undetermined", (s.said == "undetermined" for s in judged)),
         ("false alarm on a healthy case", (s.said != _NOTHING for s in healthy)),
-        ("cause first", (s.rank == 1 for s in faulty)),
-        ("cause among the first three", (0 < s.rank <= 3 for s in faulty)),
+        ("cause first", (s.rank == 1 for s in planted)),
+        ("cause among the first three", (0 < s.rank <= 3 for s in planted)),
         ("cause named at all, of faults under 3 points", (s.named for s in remarks)),
         ("verdict nothing, of faults under 3 points", (s.said == _NOTHING for s in remarks)),
         ('baseline "always algorithm" right', always_algorithm(judged)),
@@ -86,7 +87,7 @@ def severities(scored: Sequence[Scored]) -> Iterator[str]:
 def mistakes(scored: Sequence[Scored]) -> Iterator[str]:
     """Every verdict that is not right, and every cause that is not first."""
     for s in scored:
-        if s.expected == "remark" or (s.right and (s.rank == 1 or s.expected == _NOTHING)):
+        if s.expected == "remark" or (s.right and (s.rank == 1 or s.row["kind"] == "healthy")):
             continue
         causes = [_named(c) for c in s.row["said"]["causes"]]
         remarks = [c["name"] for c in s.row["said"]["remarks"]]

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.faults.registry import Case, cases
-from benchmarks.faults.truth import cost, wrong_labels
+from benchmarks.faults.truth import cost, doubling, wrong_labels
 from benchmarks.faults.worlds import World, world
 from diagnose.diagnosis import Options, diagnose_fully
 from diagnose.report import as_json
@@ -94,7 +94,8 @@ def described(case: Case) -> Row:
 def expected(case: Case, twin: World, faulty: World) -> Row:
     """What is true of it, as far as data goes; what a fault in code costs shows beside its healthy twin's row."""
     if case.data is None:
-        return {"cost": 0.0, "noise": 0.0}
+        more = {} if case.file else {"doubling": round(doubling(twin, doubled(case, twin)), 4)}
+        return {"cost": 0.0, "noise": 0.0, **more}
     true = cost(twin, faulty)
     return {
         "cost": round(true.points, 4),
@@ -103,6 +104,14 @@ def expected(case: Case, twin: World, faulty: World) -> Row:
         "fresh": round(true.fresh, 4),
         "noise": round(wrong_labels(faulty), 4),
     }
+
+
+def doubled(case: Case, twin: World) -> World:
+    """The twin with as many pictures more to learn from, taken from those it does not use; fresh ones are left."""
+    larger = world(case.source, case.seed, train=2 * case.train, validation=case.validation)
+    new = [p for p in larger.pictures if p.name not in {q.name for q in twin.pictures}][: case.train]
+    unseen = tuple(p for p in larger.fresh if p.name not in {q.name for q in twin.pictures})
+    return replace(twin.added([replace(p, split="train") for p in new]), fresh=unseen)
 
 
 def brief(said: Row) -> Row:

@@ -13,6 +13,7 @@ from typing import Any
 Row = dict[str, Any]
 VERDICTS = ("data", "algorithm", "both", "nothing", "undetermined")
 LEAST = 0.03  # accuracy that a fault costs at least to count
+TOO_FEW = 0.05  # accuracy that twice the pictures win where there are too few, nothing else being wrong
 _UNDER = 0.03  # by which a sound file may lie under the known-good recipe
 
 
@@ -69,6 +70,8 @@ def expected(row: Row, healthy: dict[tuple[Any, ...], Row]) -> str:
     code = row["code"] is not None and code_cost(row, healthy) >= LEAST
     if row["kind"] == "healthy" and row["file"] and short_of_reference(row):
         return "algorithm"
+    if row["kind"] == "healthy" and row.get("doubling", 0.0) >= TOO_FEW:
+        return "data"
     if data and code:
         return "both"
     if data or code:

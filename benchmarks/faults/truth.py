@@ -60,6 +60,13 @@ def cost(twin: World, faulty: World) -> Cost:
     )
 
 
+def doubling(twin: World, doubled: World) -> float:
+    """Accuracy on fresh pictures that twice the training pictures win; ``doubled`` has the twin's among its own."""
+    fresh = _features(replace(doubled, pictures=doubled.fresh))
+    few, many = (_learnt(w, fresh, true=True).mean() for w in (twin, doubled))
+    return float(many - few)
+
+
 def wrong_labels(world: World) -> float:
     """The share of labels that say another class than the true one."""
     true = np.array(world.true_classes)
