@@ -1,7 +1,7 @@
 """A linear classifier in closed form: milliseconds a fit, so that an experiment can be repeated dozens of times.
 
 Ridge regression onto class indicators, on features reduced to their leading principal components. With 256 of them it
-is as accurate as logistic regression on all 1,280 (``benchmarks/checks.py`` measures it), and one factorisation serves
+is as accurate as logistic regression on all 1,280 in cross-validation, and one factorisation serves
 any number of label vectors, which makes permutation tests almost free.
 
 Source: Hastie, Tibshirani, Friedman, *The Elements of Statistical Learning*, sections 4.2 and 7.10 (generalised

@@ -1,6 +1,6 @@
 """A small convolutional network trained from scratch: known-good for digits and other small, simple pictures.
 
-Reaches 97-99 % on scikit-learn's 8 x 8 handwritten digits in ten epochs (benchmarks/algorithm_faults.py measures it).
+Reaches 97-99 % on scikit-learn's 8 x 8 handwritten digits in ten epochs (benchmarks/faults examines files against it).
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ FAULTS = (
     code_fault("weights-constant", "initialisation", edit(BUILT, _MODULES + "nn.init.constant_(m.weight, 0.01)\n" + BUILT)),
     code_fault("weights-zero", "initialisation gradient-flow no-update", edit(BUILT, _MODULES + "nn.init.zeros_(m.weight)\n" + BUILT)),
     code_fault("weights-huge", "initialisation gradient-flow", *(edit(BUILT, _MODULES + f"nn.init.normal_(m.weight, 0, {s})\n" + BUILT) for s in (1, 10))),
-    code_fault("dead-relu", "initialisation gradient-flow", edit(BUILT, _MODULES.replace("nn.Conv2d, nn.Linear", "nn.Linear") + "nn.init.constant_(m.bias, -30)\n" + BUILT)),
+    code_fault("dead-relu", "initialisation gradient-flow", edit("nn.Linear(1280, 64)\n", "nn.Linear(1280, 64)\n        nn.init.constant_(self.fc1.bias, -30)\n")),
     code_fault("sigmoids-deep", "gradient-flow initialisation capacity", *edits(SCORES, *(f"for _ in range({n}):\n            x = torch.sigmoid(0.1 * x) - 0.5\n        " + SCORES for n in (3, 12)))),
     code_fault("bottleneck", "capacity", edit("self.fc = nn.Linear(64 * 16, num_classes)", "self.fc = nn.Sequential(nn.Linear(64 * 16, 1), nn.Linear(1, num_classes))")),
 )  # fmt: skip

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import uuid
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
-from benchmarks.algorithm_faults import digits
+from benchmarks.faults.worlds import world
 from diagnose.algorithm_context import AlgorithmContext
 from diagnose.sandbox.feed_audit import audit_loader, audit_schedule, audit_transforms
 from diagnose.sandbox.loss_audit import audit_loss
@@ -24,7 +26,20 @@ from diagnose.sandbox.worker import _load
 
 @pytest.fixture(scope="session")
 def pictures() -> Pictures:
-    return digits(160, 100)
+    """Digits, those to learn from ordered by class as an image folder is."""
+    drawn = world("digits", 0, train=160, validation=100)
+    parts = [
+        sorted((drawn.pictures[i] for i in drawn.rows(split)), key=lambda p: p.label) for split in ("train", "val")
+    ]
+    images = [tuple(Image.open(io.BytesIO(p.data)).resize((32, 32)) for p in part) for part in parts]
+    labels = [tuple(p.label for p in part) for part in parts]
+    return Pictures(
+        train=images[0],
+        train_labels=labels[0],
+        validation=images[1],
+        validation_labels=labels[1],
+        classes=drawn.classes,
+    )
 
 
 @pytest.fixture(autouse=True)

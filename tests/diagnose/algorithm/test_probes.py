@@ -6,18 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.algorithm_faults import FAULTS, FOLDER, plant
+from benchmarks.faults.registry import ALGORITHMS, CODE_FAULTS, planted, source_of
 from diagnose.check import ALGORITHM_CHECKS
 from diagnose.findings import Outcome
 from diagnose.probe import Certainty
 
 # What shows only once something was trained, or stops the code.
 BY_TRAINING = {
-    "rate-high", "rate-low", "sgd-low", "one-epoch", "eval-forgotten", "stale-statistics", "augment-upside-down",
-    "bottleneck", "evaluate-wrong", "crash", "exits", "tuple", "too-few-outputs", "sum-high-rate", "vanishing",
+    "rate-high", "rate-low", "sgd-low", "epochs-few", "eval-mode-forgotten", "statistics-stale", "bottleneck",
+    "augmentation-upside-down", "score-inflated", "score-deflated", "crash", "exits", "tuple-returned",
+    "too-few-outputs", "sgd-high", "sigmoids-deep",
 }  # fmt: skip
-SEEN = [fault for fault in FAULTS if fault.name not in BY_TRAINING]
-HEALTHY = sorted((FOLDER / "healthy").glob("*.py"))
+BASE = source_of("base")
+SEEN = [fault for fault in CODE_FAULTS if fault.name not in BY_TRAINING and planted(BASE, fault, -1) is not None]
+HEALTHY = sorted((ALGORITHMS / "healthy").glob("*.py"))
 
 
 def observed(context, least: Certainty) -> set[str]:
@@ -26,7 +28,7 @@ def observed(context, least: Certainty) -> set[str]:
 
 @pytest.mark.parametrize("fault", SEEN, ids=lambda f: f.name)
 def test_a_planted_fault_is_seen_and_named(fault, audited):
-    seen = observed(audited(plant((fault,))), Certainty.HINT)
+    seen = observed(audited(planted(BASE, fault, -1)), Certainty.HINT)
 
     assert seen & set(fault.causes)
 
@@ -45,7 +47,7 @@ def test_a_gradient_that_is_thrown_away_in_float16_is_a_missing_update(audited):
 
 
 def test_the_healthy_twin_is_silent(audited):
-    assert observed(audited(plant(())), Certainty.HINT) == set()
+    assert observed(audited(BASE), Certainty.HINT) == set()
 
 
 @pytest.mark.parametrize("path", HEALTHY, ids=lambda p: p.stem)
@@ -56,7 +58,7 @@ def test_what_is_legitimate_is_silent(path: Path, audited):
 def test_every_cause_of_the_table_has_a_probe_that_may_report_it():
     causes = {cause for kind in ALGORITHM_CHECKS.values() for cause in kind.causes}
 
-    assert causes >= {name for fault in FAULTS for name in fault.causes}
+    assert causes >= {name for fault in CODE_FAULTS for name in fault.causes}
     assert len(causes) == sum(len(kind.causes) for kind in ALGORITHM_CHECKS.values())
 
 

@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.algorithm_faults import FAULTS, plant
+from benchmarks.faults.registry import CODE_FAULTS, planted, source_of
 from diagnose.algorithm import ExamineOptions, examine
 from diagnose.findings import Outcome
 from diagnose.sandbox.measurements import Loaded, Mishap, ModelFacts, RunFacts, Variant, decode, encode
 from diagnose.sandbox.session import Request, Sandbox
 from zoo.errors import OptionError
 
-PLANTED = {fault.name: fault for fault in FAULTS}
+BASE = source_of("base")
+PLANTED = {fault.name: planted(BASE, fault, -1) for fault in CODE_FAULTS}
 
 
 @pytest.fixture
@@ -95,7 +96,7 @@ def test_the_parents_state_is_as_before(ask):
 
 
 def test_a_model_that_returns_a_tuple_is_looked_at_all_the_same(ask):
-    facts = ask(plant((PLANTED["tuple"],)), "model", ModelFacts)
+    facts = ask(PLANTED["tuple-returned"], "model", ModelFacts)
 
     assert (facts.output, facts.shape) == ("tuple", (8, 10))
 
@@ -127,7 +128,7 @@ def test_records_cross_the_border_unchanged():
 @pytest.mark.slow
 def test_a_fault_that_costs_accuracy_is_a_cause_with_points(tmp_path, pictures):
     path = tmp_path / "train.py"
-    path.write_text(plant((PLANTED["zero-between"],)), encoding="utf-8")
+    path.write_text(PLANTED["zero-grad-late"], encoding="utf-8")
 
     seen = examine(path, pictures, ExamineOptions(reference="small_cnn", budget=90, validation=100))
 
@@ -139,7 +140,7 @@ def test_a_fault_that_costs_accuracy_is_a_cause_with_points(tmp_path, pictures):
 
 @pytest.mark.slow
 def test_the_same_seed_trains_the_same_model(ask):
-    first, second = (ask(plant(()), "train", RunFacts) for _ in range(2))
+    first, second = (ask(BASE, "train", RunFacts) for _ in range(2))
 
     assert first.predictions == second.predictions
     assert first.curve == second.curve
