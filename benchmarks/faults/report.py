@@ -35,7 +35,7 @@ def table(scored: Sequence[Scored], threshold: float) -> Iterator[str]:
     healthy = [s for s in judged if s.expected == _NOTHING]
     faulty = [s for s in judged if s.expected != _NOTHING]
     planted = [s for s in faulty if s.row["kind"] != "healthy"]
-    remarks = [s for s in scored if s.expected == "remark"]
+    remarks = [s for s in scored if s.expected == "remark" and s.row["kind"] != "healthy"]
     rows = (
         ("verdict right, undetermined counted as wrong", (s.right for s in judged)),
         ("verdict right where something is wrong", (s.right for s in faulty)),

@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.faults.registry import Case, cases
+from benchmarks.faults.registry import VALIDATION, Case, cases
 from benchmarks.faults.truth import cost, doubling, wrong_labels
 from benchmarks.faults.worlds import World, world
 from diagnose.diagnosis import Options, diagnose_fully
@@ -39,7 +39,7 @@ BACKBONES = ("efficientnet_lite0",)
 
 def run_case(case: Case, budget: float) -> Row:
     """Diagnose one case and say what would have been right."""
-    twin = world(case.source, case.seed, train=case.train, validation=case.validation)
+    twin = world(case.source, case.seed, train=case.train, validation=VALIDATION)
     faulty = spoilt(case, twin)
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as scratch:
@@ -108,7 +108,7 @@ def expected(case: Case, twin: World, faulty: World) -> Row:
 
 def doubled(case: Case, twin: World) -> World:
     """The twin with as many pictures more to learn from, taken from those it does not use; fresh ones are left."""
-    larger = world(case.source, case.seed, train=2 * case.train, validation=case.validation)
+    larger = world(case.source, case.seed, train=2 * case.train, validation=VALIDATION)
     new = [p for p in larger.pictures if p.name not in {q.name for q in twin.pictures}][: case.train]
     unseen = tuple(p for p in larger.fresh if p.name not in {q.name for q in twin.pictures})
     return replace(twin.added([replace(p, split="train") for p in new]), fresh=unseen)
@@ -200,7 +200,8 @@ def main() -> None:
     ]
     if options.quick:
         chosen = quick(chosen)
-    run(chosen, options.out, workers=options.workers, budget=options.budget, seconds=60 * options.minutes)
+    order = np.random.default_rng(0).permutation(len(chosen))  # so that a slice is a sample of the whole
+    run([chosen[i] for i in order], options.out, workers=options.workers, budget=options.budget, seconds=60 * options.minutes)
 
 
 def quick(chosen: Sequence[Case]) -> list[Case]:
