@@ -201,7 +201,13 @@ def main() -> None:
     if options.quick:
         chosen = quick(chosen)
     order = np.random.default_rng(0).permutation(len(chosen))  # so that a slice is a sample of the whole
-    run([chosen[i] for i in order], options.out, workers=options.workers, budget=options.budget, seconds=60 * options.minutes)
+    run(
+        [chosen[i] for i in order],
+        options.out,
+        workers=options.workers,
+        budget=options.budget,
+        seconds=60 * options.minutes,
+    )
 
 
 def quick(chosen: Sequence[Case]) -> list[Case]:

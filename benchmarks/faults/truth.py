@@ -49,8 +49,8 @@ class Cost:
 def cost(twin: World, faulty: World) -> Cost:
     """What the fault costs."""
     fresh = _features(replace(twin, pictures=twin.fresh))
-    right = [(_learnt(w, fresh, true=True), _learnt(w, _features(w, "val"), true=False)) for w in (twin, faulty)]
-    (twin_fresh, twin_val), (faulty_fresh, faulty_val) = right
+    twin_fresh, twin_val = _right(twin, fresh)
+    faulty_fresh, faulty_val = _right(faulty, fresh)
     lost = twin_fresh.astype(float) - faulty_fresh
     return Cost(
         learning=float(lost.mean()),
@@ -63,7 +63,7 @@ def cost(twin: World, faulty: World) -> Cost:
 def doubling(twin: World, doubled: World) -> float:
     """Accuracy on fresh pictures that twice the training pictures win; ``doubled`` has the twin's among its own."""
     fresh = _features(replace(doubled, pictures=doubled.fresh))
-    few, many = (_learnt(w, fresh, true=True).mean() for w in (twin, doubled))
+    few, many = (_right(w, fresh)[0].mean() for w in (twin, doubled))
     return float(many - few)
 
 
@@ -84,11 +84,9 @@ def _features(world: World, *splits: str) -> tuple[Matrix, IntArray]:
         return np.array(found.matrix(_BACKBONE), dtype=np.float64), labels
 
 
-def _learnt(world: World, judged: tuple[Matrix, IntArray], *, true: bool) -> npt.NDArray[np.bool_]:
-    """Where a classifier fitted on the training pictures gives the label, or the true class, of others."""
+def _right(world: World, fresh: tuple[Matrix, IntArray]) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Where a classifier fitted on the training pictures gives fresh ones their true class, and validation their label."""
     features, labels = _features(world, "train")
-    model = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=300)).fit(features, labels)
-    predicted = model.predict(judged[0])
-    classes = np.array(world.true_classes)
-    right: npt.NDArray[np.bool_] = classes[predicted] == judged[1] if true else predicted == judged[1]
-    return right
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=200)).fit(features, labels)
+    judged, given = _features(world, "val")
+    return np.array(world.true_classes)[model.predict(fresh[0])] == fresh[1], model.predict(judged) == given

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -19,8 +20,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from diagnose.context import Context
+from zoo.cache import replacing, root
 from zoo.catalog import card
-from zoo.data import Dataset, Sample, read
+from zoo.data import Dataset, read
 from zoo.features import embed
 
 IntArray = npt.NDArray[np.int64]
@@ -113,7 +115,8 @@ def world(name: str, seed: int, *, train: int = 320, validation: int = 160) -> W
     kept, fresh = chosen[: train + validation], chosen[train + validation :][:_FRESH]
 
     def picture(row: int, split: str) -> Picture:
-        content, label = data[row]
+        found, label = data[row]
+        content = found.read_bytes() if isinstance(found, Path) else found
         return Picture(name=_token(str(row), content), data=content, label=label, truth=label, split=split)
 
     return World(
@@ -139,26 +142,30 @@ def _token(salt: str, content: bytes) -> str:
 
 
 @cache
-def _pool(name: str) -> tuple[list[tuple[bytes, int]], tuple[str, ...]]:
+def _pool(name: str) -> tuple[list[tuple[bytes | Path, int]], tuple[str, ...]]:
     """At most so many pictures of a data set, without copies, and the names of the classes."""
     if name == "digits":
         return _digits()
     dataset = read(PICTURES / name)
     dataset = dataset.select(np.sort(np.random.default_rng(0).permutation(len(dataset))[:_POOL]))
+    note = root() / "faults" / f"{name}-{len(dataset)}.json"
+    if not note.exists():
+        with replacing(note) as part:
+            part.write_text(json.dumps(_without_copies(dataset)), "utf-8")
+    kept = set(json.loads(note.read_text("utf-8")))
+    return [(dataset.file(s), s.label) for s in dataset.samples if s.path in kept], dataset.classes
+
+
+def _without_copies(dataset: Dataset) -> list[str]:
+    """Paths of the pictures that are no copies of another."""
     features = embed(dataset, [card(_BACKBONE)])
-    return _without_copies(features.dataset, features.statistics, features.matrix(_BACKBONE))
-
-
-def _without_copies(
-    dataset: Dataset, statistics: npt.NDArray[np.void], matrix: npt.NDArray[np.floating]
-) -> tuple[list[tuple[bytes, int]], tuple[str, ...]]:
-    context = Context(dataset=dataset, statistics=statistics, embeddings={_BACKBONE: matrix})
+    matrix, statistics = features.matrix(_BACKBONE), features.statistics
+    context = Context(dataset=features.dataset, statistics=statistics, embeddings={_BACKBONE: matrix})
     first = np.unique(context.duplicates, return_index=True)[1]
-    samples: list[Sample] = [dataset.samples[int(row)] for row in np.sort(first)]
-    return [(dataset.file(s).read_bytes(), s.label) for s in samples], dataset.classes
+    return [context.paths[int(row)] for row in np.sort(first)]
 
 
-def _digits() -> tuple[list[tuple[bytes, int]], tuple[str, ...]]:
+def _digits() -> tuple[list[tuple[bytes | Path, int]], tuple[str, ...]]:
     """scikit-learn's digits in ink on paper with a texture of its own, 64 pixels."""
     from sklearn.datasets import load_digits
 
