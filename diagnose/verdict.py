@@ -33,6 +33,8 @@ from diagnose.findings import (
 
 NEGLIGIBLE = 0.01  # a cause that costs less than this is a remark
 _EQUIVALENT = 0.03  # a gap whose interval ends below this is none
+#: Where the first fails, the others are what it looks like: they are read off labels that say nothing.
+_CONSEQUENCES = {"no-signal": frozenset({"class-overlap", "label-names", "label-noise"})}
 
 
 class Level(Enum):
@@ -106,7 +108,8 @@ def level(accuracy: Estimate | None, line: float) -> Level:
 
 def adjudicate(results: Results) -> Verdict:
     """The verdict. One row of the table after the other; see the module's head."""
-    data, algorithm = _failed(results, Side.DATA), _failed(results, Side.ALGORITHM)
+    data = _without_consequences(_failed(results, Side.DATA))
+    algorithm = _failed(results, Side.ALGORITHM)
     conclusion, strength, summary = _conclude(results, data, algorithm)
     causes = {
         Conclusion.DATA: data,
@@ -217,6 +220,13 @@ def _trusted(results: Results) -> bool:
 
 def _failed(results: Results, side: Side) -> tuple[Finding, ...]:
     return tuple(f for f in results.findings if f.outcome is Outcome.FAIL and f.side is side)
+
+
+def _without_consequences(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    """The findings but for those that another one explains."""
+    found = {finding.cause for finding in findings}
+    explained = {cause for reason, causes in _CONSEQUENCES.items() if reason in found for cause in causes}
+    return tuple(finding for finding in findings if finding.cause not in explained)
 
 
 def _weight(finding: Finding) -> tuple[float, bool, str]:

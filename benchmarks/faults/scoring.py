@@ -14,7 +14,7 @@ Row = dict[str, Any]
 VERDICTS = ("data", "algorithm", "both", "nothing", "undetermined")
 LEAST = 0.03  # accuracy that a fault costs at least to count
 #: Accuracy that twice the pictures win on fresh ones: up to where a healthy set has enough, and from where it has too few.
-ENOUGH, TOO_FEW = 0.04, 0.07
+ENOUGH, TOO_FEW = 0.04, 0.1
 _UNDER = 0.03  # by which a sound file may lie under the known-good recipe
 
 

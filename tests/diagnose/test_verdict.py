@@ -228,3 +228,12 @@ def test_unusable_data_is_never_guessed_about():
     verdict = adjudicate(Results(unusable="no picture can be read.", controls=(Control(name="c", accuracy=WORKS),)))
     assert verdict.conclusion is Conclusion.UNDETERMINED
     assert "no picture can be read" in verdict.summary
+
+
+def test_where_labels_carry_no_signal_what_is_read_off_them_is_a_remark():
+    shuffled = finding(Side.DATA, "no-signal", points=None)
+    overlap, copies = finding(Side.DATA, "class-overlap", points=0.8), finding(Side.DATA, "split-leakage", points=0.02)
+    verdict = adjudicate(Results(positive_control=WORKS, reference=around(0.2), findings=(overlap, shuffled, copies)))
+
+    assert {cause.cause for cause in verdict.causes} == {"no-signal", "split-leakage"}
+    assert [remark.cause for remark in verdict.remarks] == ["class-overlap"]

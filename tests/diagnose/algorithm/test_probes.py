@@ -33,15 +33,15 @@ def test_a_planted_fault_is_seen_and_named(fault, audited):
     assert seen & set(fault.causes)
 
 
-FLOAT16 = next(fault for fault in FAULTS if fault.name == "float16")
+FLOAT16 = next(planted(BASE, fault, 0) for fault in CODE_FAULTS if fault.name == "float16-underflow")
 
 
 def test_a_gradient_that_float16_loses_is_not_called_a_missing_update(audited):
-    assert observed(audited(plant((FLOAT16,))), Certainty.SURE) == {"mixed-precision"}
+    assert observed(audited(FLOAT16), Certainty.SURE) == {"mixed-precision"}
 
 
 def test_a_gradient_that_is_thrown_away_in_float16_is_a_missing_update(audited):
-    text = plant((FLOAT16,)).replace("* 1e-7", "").replace("backward()\n", "backward()\n    optimizer.zero_grad()\n")
+    text = FLOAT16.replace("* 1e-7", "").replace("backward()\n", "backward()\n    optimizer.zero_grad()\n")
 
     assert observed(audited(text), Certainty.SURE) == {"no-update"}
 
