@@ -84,6 +84,22 @@ def severities(scored: Sequence[Scored]) -> Iterator[str]:
             yield f"| {100 * low:.0f}-{min(100.0, 100 * high):.0f} points | {right:.0%} | {first:.0%} | {len(mine)} |"
 
 
+def causes(scored: Sequence[Scored]) -> Iterator[str]:
+    """Each cause: how often it is named where a fault that costs was planted under it, and where none was."""
+    yield "| cause | planted | named | named where not planted | of those on healthy cases |"
+    yield "|---|---|---|---|---|"
+    judged = [s for s in scored if s.expected != "remark"]
+    canonical = {s.row["case"]: [c[0] for c in (s.row["data_causes"], s.row["code_causes"]) if c] for s in judged}
+    said = {s.row["case"]: {cause["name"] for cause in s.row["said"]["causes"]} for s in judged}
+    accepted = {s.row["case"]: {*s.row["data_causes"], *s.row["code_causes"]} for s in judged}
+    for cause in sorted({name for names in (*canonical.values(), *said.values()) for name in names}):
+        mine = [s for s in judged if cause in canonical[s.row["case"]]]
+        named = sum(bool(said[s.row["case"]] & accepted[s.row["case"]]) for s in mine)
+        false = [s for s in judged if cause in said[s.row["case"]] - accepted[s.row["case"]]]
+        healthy = sum(s.expected == _NOTHING for s in false)
+        yield f"| {cause} | {len(mine)} | {named} | {len(false)} | {healthy} |"
+
+
 def mistakes(scored: Sequence[Scored]) -> Iterator[str]:
     """Every verdict that is not right, and every cause that is not first."""
     for s in scored:
@@ -130,7 +146,13 @@ def main() -> None:
         mine = [s for s in everything if s.row["half"] == half]
         failed = [row["case"] for row in rows if "said" not in row and row["half"] == half]
         print(f"\n## {half}\n")
-        for part in (table(mine, threshold), matrix(mine), severities(mine), mistakes(mine) if options.verbose else ()):
+        for part in (
+            table(mine, threshold),
+            matrix(mine),
+            severities(mine),
+            causes(mine),
+            mistakes(mine) if options.verbose else (),
+        ):
             print("\n".join(part) + "\n")
         if failed:
             print("did not run:", failed)

@@ -28,8 +28,8 @@ class LabelNames(Check[Context]):
     Why it is bad: half of the pictures of such a class are wrong whatever the model says; a class that was never learnt is
     never recognised.
 
-    Known problems: true classes may differ in one letter (``bat``, ``cat``): these are only reported where merging wins
-    accuracy. Synonyms are not found here; see ``class-overlap``.
+    Known problems: true classes may differ in one letter (``bat``, ``cat``; ``shirt``, ``t-shirt``): these are only
+    reported where the images do not tell them apart, by Fisher's exact test, and merging wins accuracy. Synonyms are not found here; see ``class-overlap``.
 
     Remedy: rename the class in the manifest or the folder.
 
@@ -41,6 +41,7 @@ class LabelNames(Check[Context]):
     causes: ClassVar[tuple[str, ...]] = ("label-names",)
 
     shortest: int = 4  # letters; shorter names may well differ in one
+    level: float = 0.05  # of the test that classes one letter apart are told apart by the images
 
     def run(self, context: Context) -> list[Finding]:
         """Compare the names, merge the suspects, and look for classes without training pictures."""
@@ -49,6 +50,7 @@ class LabelNames(Check[Context]):
 
     def _spellings(self, context: Context) -> list[Finding]:
         same, near = self.alike(context.dataset.classes)
+        near = [pair for pair in near if not _told_apart(context, pair, self.level)]
         if not same and not near:
             return []
         points = _gain_from_merging(context, [*same, *near])
@@ -133,6 +135,17 @@ def _one_apart(first: str, second: str) -> bool:
     )
     one, two = first[start:], second[start:]
     return one[1:] == two or one == two[1:] or one[1:] == two[1:] or (one[:2] == two[1::-1] and one[2:] == two[2:])
+
+
+def _told_apart(context: Context, pair: tuple[str, str], level: float) -> bool:
+    """Whether images of the two classes are given the label that they bear more often than by chance."""
+    from scipy.stats import fisher_exact  # slow to import
+
+    first, second = (context.dataset.classes.index(name) for name in pair)
+    predicted, labels = context.predicted(context.best), context.labels
+    among = np.isin(labels, [first, second]) & np.isin(predicted, [first, second])
+    agreed = np.histogram2d(labels[among] == second, predicted[among] == second, bins=2, range=[[0, 1], [0, 1]])[0]
+    return bool(fisher_exact(agreed, alternative="greater").pvalue < level)
 
 
 def _gain_from_merging(context: Context, pairs: list[tuple[str, str]]) -> Estimate:

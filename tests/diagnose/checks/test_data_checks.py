@@ -1,5 +1,8 @@
 """Every data check fires on its planted fault at two severities, and is silent on the healthy twin."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
 from diagnose.check import DATA_CHECKS
@@ -90,3 +93,26 @@ def test_most_leaked_pictures_are_named():
 def test_names_are_compared_without_their_dress_and_with_one_slip(first, second, kind):
     same, near = DATA_CHECKS["label-names"]().alike((first, second))
     assert ("same" if same else "near" if near else None) == kind
+
+
+def test_classes_one_letter_apart_that_the_images_tell_apart_are_two_classes():
+    """Merging classes that are hard to tell apart wins accuracy whatever they are called."""
+    world = faults.healthy(0, 900)
+    rng = np.random.default_rng(0)
+    mixed = rng.permutation(np.flatnonzero(np.isin(world.labels, [3, 5])))[:50]
+    labels = world.labels.copy()
+    labels[mixed] = 8 - labels[mixed]
+    names = ("zero", "one", "two", "shirt", "four", "t-shirt", "six", "seven", "eight", "nine")
+    told_apart = replace(world, labels=labels, classes=names)
+    assert check_of("label-names").run(told_apart.context())[0].outcome is Outcome.PASS
+
+
+def test_classes_one_letter_apart_that_are_one_class_are_found():
+    world = faults.healthy(0, 900)
+    rows = np.flatnonzero(np.isin(world.labels, [3, 5]))
+    labels = world.labels.copy()
+    labels[rows] = np.random.default_rng(0).choice([3, 5], len(rows))
+    names = ("zero", "one", "two", "shirt", "four", "shirrt", "six", "seven", "eight", "nine")
+    [found] = check_of("label-names").run(replace(world, labels=labels, classes=names).context())
+    assert found.outcome is Outcome.FAIL
+    assert found.points.value > 0.05
