@@ -10,9 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.faults import handed
 from benchmarks.faults.code import feeding, modes, network, objective, rates, updates
 from benchmarks.faults.data import amounts, copies, labels, pixels
 from benchmarks.faults.families import CodeFault, DataFault, Half
+from benchmarks.faults.handed import HandedFault
 
 ALGORITHMS = Path(__file__).parents[1] / "algorithms"
 DATA_FAULTS: tuple[DataFault, ...] = (
@@ -24,6 +26,7 @@ DATA_FAULTS: tuple[DataFault, ...] = (
 CODE_FAULTS: tuple[CodeFault, ...] = (
     *updates.FAULTS, *objective.FAULTS, *network.FAULTS, *rates.FAULTS, *modes.FAULTS, *feeding.FAULTS,
 )  # fmt: skip
+HANDED_FAULTS = handed.FAULTS
 SETS: dict[Half, tuple[str, ...]] = {"dev": ("digits", "clothing"), "report": ("blood_cells", "sign_digits")}
 TRAIN = {"digits": 320, "clothing": 640, "blood_cells": 320, "sign_digits": 640}
 VALIDATION = 200
@@ -40,7 +43,8 @@ class Case:
         source: Data set of the world. ``seed``: of the draw, and of the fault.
         data, severity: The data fault, if any, and how harsh it is.
         code, step: The code fault, if any, and the number of its severity.
-        file: The algorithm that is handed over, without its fault; none where only data is.
+        file: The algorithm that is handed over, without its fault; none where there is none.
+        rung: What else is handed over: ``log`` or ``predictions`` of a training. ``handed``: what is wrong with it.
     """
 
     half: Half
@@ -52,6 +56,8 @@ class Case:
     step: int = 0
     file: str | None = None
     text: str = field(default="", repr=False)
+    rung: str = ""
+    handed: HandedFault | None = None
 
     @property
     def train(self) -> int:
@@ -64,21 +70,27 @@ class Case:
         parts = [f"{self.source}-{self.seed}"]
         parts += [f"{self.data.name}={self.severity:g}"] if self.data else []
         parts += [self.file] if self.file else []
-        parts += [f"{self.code.name}={self.step}"] if self.code else []
+        parts += [self.rung] if self.rung else []
+        parts += [f"{self.mistake.name}={self.step}"] if self.mistake else []
         return " ".join(parts)
 
     @property
     def kind(self) -> str:
         """healthy, data, algorithm or both."""
-        if self.data and self.code:
+        if self.data and self.mistake:
             return "both"
-        return "data" if self.data else "algorithm" if self.code else "healthy"
+        return "data" if self.data else "algorithm" if self.mistake else "healthy"
+
+    @property
+    def mistake(self) -> CodeFault | HandedFault | None:
+        """What is wrong on the algorithm's side."""
+        return self.code or self.handed
 
 
-def half_of(family: DataFault | CodeFault) -> Half:
+def half_of(family: DataFault | CodeFault | HandedFault) -> Half:
     """Families take turns."""
-    order: tuple[DataFault | CodeFault, ...] = DATA_FAULTS if isinstance(family, DataFault) else CODE_FAULTS
-    return ("dev", "report")[order.index(family) % 2]  # type: ignore[return-value]
+    place = next(group.index(family) for group in (DATA_FAULTS, CODE_FAULTS, HANDED_FAULTS) if family in group)
+    return "report" if place % 2 else "dev"
 
 
 def planted(text: str, fault: CodeFault, step: int) -> str | None:
@@ -99,6 +111,7 @@ def cases() -> Iterator[Case]:
     """All of them, the cheap ones first."""
     yield from healthy_data()
     yield from data_cases()
+    yield from handed_cases()
     yield from healthy_code()
     yield from code_cases()
     yield from pair_cases()
@@ -119,6 +132,20 @@ def data_cases() -> Iterator[Case]:
         for number, source in enumerate(SETS[half]):
             for severity in fault.severities:
                 yield Case(half=half, source=source, seed=20 + number, data=fault, severity=severity)
+
+
+def handed_cases() -> Iterator[Case]:
+    """Logs and predictions of trainings, sound ones and each severity of each family."""
+    for half, sources in SETS.items():
+        for source in sources:
+            for seed in (30, 31):
+                for rung in ("log", "predictions"):
+                    yield Case(half=half, source=source, seed=seed, rung=rung)
+    for fault in HANDED_FAULTS:
+        half = half_of(fault)
+        for step in range(len(fault.trainings)):
+            for source in SETS[half]:
+                yield Case(half=half, source=source, seed=30, rung=fault.rung, handed=fault, step=step)
 
 
 def healthy_code() -> Iterator[Case]:

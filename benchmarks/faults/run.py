@@ -2,7 +2,7 @@
 
     python -m benchmarks.faults.run --out faults.jsonl                     # all cases; goes on where it stopped
     python -m benchmarks.faults.run --out faults.jsonl --minutes 15        # a slice of it
-    python -m benchmarks.faults.run --out faults.jsonl --quick             # every tenth data case, under five minutes
+    python -m benchmarks.faults.run --out faults.jsonl --quick             # a few cases in drawings, under five minutes
     python -m benchmarks.faults.report faults.jsonl
 
 One JSON line a case. Features are kept in ``$ZOO_CACHE`` (set it to a folder that stays) and shared by all cases.
@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.faults.handed import HEALTHY, train
 from benchmarks.faults.registry import VALIDATION, Case, cases
 from benchmarks.faults.truth import cost, doubling, wrong_labels
 from benchmarks.faults.worlds import World, world
@@ -33,6 +34,7 @@ from diagnose.report import as_json
 from diagnose.submission import Submission
 
 Row = dict[str, Any]
+RUNGS = ("data", "log", "predictions", "code")
 #: What a plain ``pip install`` brings.
 BACKBONES = ("efficientnet_lite0",)
 
@@ -41,7 +43,6 @@ def run_case(case: Case, budget: float) -> Row:
     """Diagnose one case and say what would have been right."""
     twin = world(case.source, case.seed, train=case.train, validation=VALIDATION)
     faulty = spoilt(case, twin)
-    started = time.monotonic()
     with tempfile.TemporaryDirectory() as scratch:
         folder = faulty.write(Path(scratch) / "pictures")
         options = Options(backbones=BACKBONES)
@@ -49,9 +50,28 @@ def run_case(case: Case, budget: float) -> Row:
             path = Path(scratch) / "train.py"
             path.write_text(case.text, encoding="utf-8")
             options = replace(options, budget=budget, submission=Submission(algorithm=path))
-        said = as_json(diagnose_fully(folder, options=options, offline=True).verdict)
+        more, lost = hand_over(case, folder, Path(scratch))
+        if log := more.pop("log", None):
+            options = replace(options, submission=Submission(log=log))
+        started = time.monotonic()
+        said = as_json(diagnose_fully(folder, options=options, offline=True, **more).verdict)
     seconds = time.monotonic() - started
-    return {**described(case), **expected(case, twin, faulty), "said": brief(said), "seconds": round(seconds, 1)}
+    truth = {**expected(case, twin, faulty), **lost}
+    return {**described(case), **truth, "said": brief(said), "seconds": round(seconds, 1)}
+
+
+def hand_over(case: Case, folder: Path, scratch: Path) -> tuple[dict[str, Any], Row]:
+    """The log or the predictions of a training on the folder, and what its fault costs beside a sound training."""
+    if not case.rung:
+        return {}, {}
+    sound = train(folder, BACKBONES[0], HEALTHY, case.seed)
+    training = case.handed.trainings[case.step] if case.handed else HEALTHY
+    own = train(folder, BACKBONES[0], training, case.seed) if case.handed else sound
+    lost = {"code_cost": round(sound.accuracy - own.accuracy, 4), "accuracy": round(own.accuracy, 4)}
+    if case.rung == "log":
+        return {"log": own.write_log(scratch / "log.csv")}, lost
+    predictions = own.write_predictions(scratch / "predictions.csv")
+    return {"predictions": predictions, "got": min(1.0, own.accuracy + training.overstated)}, lost
 
 
 @cache
@@ -84,17 +104,18 @@ def described(case: Case) -> Row:
         "data": None if case.data is None else case.data.name,
         "data_causes": [] if case.data is None else list(case.data.causes),
         "severity": case.severity,
-        "code": None if case.code is None else case.code.name,
-        "code_causes": [] if case.code is None else list(case.code.causes),
+        "rung": case.rung,
+        "code": None if case.mistake is None else case.mistake.name,
+        "code_causes": [] if case.mistake is None else list(case.mistake.causes),
         "step": case.step,
-        "measured": case.code is None or case.code.measured,
+        "measured": case.mistake is None or case.mistake.measured,
     }
 
 
 def expected(case: Case, twin: World, faulty: World) -> Row:
     """What is true of it, as far as data goes; what a fault in code costs shows beside its healthy twin's row."""
     if case.data is None:
-        more = {} if case.file else {"doubling": round(doubling(twin, doubled(case, twin)), 4)}
+        more = {} if case.file or case.rung else {"doubling": round(doubling(twin, doubled(case, twin)), 4)}
         return {"cost": 0.0, "noise": 0.0, **more}
     true = cost(twin, faulty)
     return {
@@ -179,9 +200,9 @@ def _line(row: Row) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("faults.jsonl"))
-    parser.add_argument("--quick", action="store_true", help="every tenth data case and three algorithm cases")
+    parser.add_argument("--quick", action="store_true", help="a few cases in drawings")
     parser.add_argument("--kind", default="", help="healthy, data, algorithm or both only")
-    parser.add_argument("--rung", default="", choices=["", "data", "code"], help="cases with or without training code")
+    parser.add_argument("--rung", default="", choices=["", *RUNGS], help="by what is handed over beside data")
     parser.add_argument("--half", default="", choices=["", "dev", "report"])
     parser.add_argument("--only", default="", help="cases whose name contains this")
     parser.add_argument("--workers", type=int, default=2)
@@ -195,7 +216,7 @@ def main() -> None:
         for case in cases()
         if options.kind in ("", case.kind)
         and options.half in ("", case.half)
-        and options.rung in ("", "code" if case.file else "data")
+        and options.rung in ("", case.rung or ("code" if case.file else "data"))
         and options.only in case.name
     ]
     if options.quick:
@@ -211,9 +232,10 @@ def main() -> None:
 
 
 def quick(chosen: Sequence[Case]) -> list[Case]:
-    """A few of each kind."""
-    data, code = [c for c in chosen if not c.file], [c for c in chosen if c.file]
-    return [*data[::10], *code[:: max(1, len(code) // 3)][:3]]
+    """A few of each kind, in drawings: those need no data set and no pass over one."""
+    drawn = [case for case in chosen if case.source == "digits"]
+    cheap, code = [c for c in drawn if not c.file], [c for c in drawn if c.file]
+    return [*cheap[::4], *code[:: max(1, len(code) // 3)][:3]]
 
 
 if __name__ == "__main__":

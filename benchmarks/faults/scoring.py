@@ -86,6 +86,8 @@ def code_cost(row: Row, healthy: dict[tuple[Any, ...], Row]) -> float:
     """What a fault in the code costs: the healthy file's accuracy in the same world minus this one's."""
     if not row["measured"]:
         return 1.0
+    if "code_cost" in row:
+        return float(row["code_cost"])
     twin, own = healthy.get((row["source"], row["seed"], row["file"])), _theirs(row)
     if own is None:
         return 1.0  # it did not even train

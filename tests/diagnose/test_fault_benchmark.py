@@ -2,16 +2,19 @@
 
 import json
 from collections import Counter
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from benchmarks.faults import scoring
 from benchmarks.faults.families import DataFault
-from benchmarks.faults.registry import CODE_FAULTS, DATA_FAULTS, SETS, cases, half_of, planted, source_of
+from benchmarks.faults.handed import HEALTHY, train
+from benchmarks.faults.registry import CODE_FAULTS, DATA_FAULTS, HANDED_FAULTS, SETS, cases, half_of, planted, source_of
 from benchmarks.faults.report import matrix, table
 from benchmarks.faults.run import described, pending
-from benchmarks.faults.truth import wrong_labels
+from benchmarks.faults.truth import cost, wrong_labels
 from benchmarks.faults.worlds import World, world
 from diagnose.check import ALGORITHM_CHECKS, DATA_CHECKS
 
@@ -42,12 +45,12 @@ def test_no_family_and_no_data_set_is_in_both_halves():
     assert not set(SETS["dev"]) & set(SETS["report"])
     for case in ALL:
         assert case.source in SETS[case.half]
-        for family in filter(None, (case.data, case.code)):
+        for family in filter(None, (case.data, case.mistake)):
             assert half_of(family) == case.half
 
 
 def test_every_cause_that_a_check_may_name_is_planted_somewhere():
-    planted_causes = {cause for fault in (*DATA_FAULTS, *CODE_FAULTS) for cause in fault.causes}
+    planted_causes = {cause for fault in (*DATA_FAULTS, *CODE_FAULTS, *HANDED_FAULTS) for cause in fault.causes}
     registries = (DATA_CHECKS, ALGORITHM_CHECKS)
     nameable = {cause for registry in registries for check in registry.values() for cause in check.causes}
     assert nameable - planted_causes <= NEVER_A_CAUSE
@@ -116,7 +119,7 @@ def test_undetermined_is_neither_right_nor_wrong():
 
 
 def test_code_that_loses_nothing_beside_its_healthy_twin_is_a_remark():
-    case = next(case for case in ALL if case.kind == "algorithm" and case.code.measured)
+    case = next(case for case in ALL if case.kind == "algorithm" and case.code and case.code.measured)
     twin = {"source": case.source, "seed": case.seed, "file": case.file}
     rows = [row("healthy", "nothing", theirs=0.9, **twin), row("algorithm", "nothing", theirs=0.88)]
     assert scoring.score(rows)[1].expected == "remark"
@@ -157,3 +160,45 @@ def test_a_run_goes_on_where_it_stopped(tmp_path):
     out = tmp_path / "rows.jsonl"
     out.write_text(json.dumps({"case": ALL[0].name}) + "\n", encoding="utf-8")
     assert pending(ALL[:3], out) == ALL[1:3]
+
+
+def features_of(path):
+    """Stands in for a backbone: the pixels of a small copy."""
+    with Image.open(path) as image:
+        return np.asarray(image.convert("L").resize((16, 16)), dtype=np.float32).ravel() / 255
+
+
+@pytest.fixture
+def without_weights(monkeypatch):
+    """No backbone is loaded."""
+
+    def embedded(dataset, _cards):
+        matrix = np.stack([features_of(dataset.file(sample)) for sample in dataset.samples])
+        return SimpleNamespace(dataset=dataset, matrix=lambda _name: matrix)
+
+    monkeypatch.setattr("benchmarks.faults.handed.embed", embedded)
+    monkeypatch.setattr("benchmarks.faults.truth.embed", embedded)
+
+
+@pytest.mark.usefixtures("without_weights")
+def test_a_sound_training_learns_and_each_fault_of_its_harshest_severity_costs(tmp_path):
+    folder = world("digits", 0, train=320, validation=100).write(tmp_path)
+    sound = train(folder, "efficientnet_lite0", HEALTHY, seed=0).accuracy
+    assert sound > 0.85
+    for fault in HANDED_FAULTS:
+        reached = train(folder, "efficientnet_lite0", fault.trainings[-1], seed=0).accuracy
+        assert reached < sound - 0.03 or not fault.measured, fault.name
+
+
+@pytest.mark.usefixtures("without_weights")
+def test_the_cost_of_a_fault_is_seen_on_fresh_pictures_and_noise_in_validation_as_a_wrong_measurement():
+    twin = world("digits", 0, train=320, validation=200)
+    by_name = {fault.name: fault for fault in DATA_FAULTS}
+
+    few = cost(twin, by_name["few-pictures"].plant(twin, 3, np.random.default_rng(0)))
+    careless = cost(twin, by_name["noise-in-validation"].plant(twin, 0.35, np.random.default_rng(0)))
+
+    assert few.learning > 0.1
+    assert careless.learning == 0
+    assert careless.measuring == pytest.approx(-0.35 * careless.fresh, abs=0.06)
+    assert cost(twin, twin).points == 0
