@@ -111,7 +111,7 @@ def world(name: str, seed: int, *, train: int = 320, validation: int = 160) -> W
     for label in range(len(classes)):
         members = order[labels[order] == label]
         rank[members] = np.arange(len(members))
-    chosen = order[rank[order] < _MOST * smallest]
+    chosen = rng.permutation(order[rank[order] < _MOST * smallest])  # the frequent classes reach their limit early
     kept, fresh = chosen[: train + validation], chosen[train + validation :][:_FRESH]
 
     def picture(row: int, split: str) -> Picture:

@@ -202,3 +202,11 @@ def test_the_cost_of_a_fault_is_seen_on_fresh_pictures_and_noise_in_validation_a
     assert careless.learning == 0
     assert careless.measuring == pytest.approx(-0.35 * careless.fresh, abs=0.06)
     assert cost(twin, twin).points == 0
+
+
+def test_no_class_of_a_world_is_far_more_frequent_than_another(monkeypatch):
+    data = [(bytes([i % 251, i // 251]), int(i >= 200)) for i in range(2000)]
+    monkeypatch.setattr("benchmarks.faults.worlds._pool", lambda _name: (data, ("rare", "frequent")))
+    drawn = world("digits", 0, train=200, validation=100)
+    few, many = np.bincount(drawn.labels)
+    assert many < 2 * few

@@ -1,4 +1,7 @@
-"""Too few pictures, of some classes or of all."""
+"""Too few pictures, of some classes or of all.
+
+Only training pictures are taken away: where classes lose unequally, the parts' shares of classes differ as well.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,14 @@ from benchmarks.faults.families import data_fault
 from benchmarks.faults.worlds import World
 
 
-@data_fault("classes-rare", "class-imbalance too-few-images", (5, 2))
+@data_fault("classes-rare", "class-imbalance too-few-images split-shift", (5, 2))
 def rare(world: World, kept: float, rng: np.random.Generator) -> World:
     """A third of the classes keep a few training pictures."""
     chosen = rng.permutation(len(world.classes))[: max(1, len(world.classes) // 3)]
     return world.only(_kept(world, {int(label): int(kept) for label in chosen}, rng))
 
 
-@data_fault("one-class-floods", "class-imbalance too-few-images", (0.9, 0.95))
+@data_fault("one-class-floods", "class-imbalance too-few-images split-shift", (0.9, 0.95))
 def flood(world: World, share: float, rng: np.random.Generator) -> World:
     """One class has nearly all training pictures."""
     counts = np.bincount(world.labels[world.rows("train")], minlength=len(world.classes))

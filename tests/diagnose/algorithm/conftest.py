@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import uuid
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
+from sklearn.datasets import load_digits
 
-from benchmarks.faults.worlds import world
 from diagnose.algorithm_context import AlgorithmContext
 from diagnose.sandbox.feed_audit import audit_loader, audit_schedule, audit_transforms
 from diagnose.sandbox.loss_audit import audit_loss
@@ -26,19 +26,18 @@ from diagnose.sandbox.worker import _load
 
 @pytest.fixture(scope="session")
 def pictures() -> Pictures:
-    """Digits, those to learn from ordered by class as an image folder is."""
-    drawn = world("digits", 0, train=160, validation=100)
-    parts = [
-        sorted((drawn.pictures[i] for i in drawn.rows(split)), key=lambda p: p.label) for split in ("train", "val")
-    ]
-    images = [tuple(Image.open(io.BytesIO(p.data)).resize((32, 32)) for p in part) for part in parts]
-    labels = [tuple(p.label for p in part) for part in parts]
+    """scikit-learn's digits, those to learn from ordered by class as an image folder is."""
+    bunch = load_digits()
+    order = np.random.default_rng(0).permutation(len(bunch.images))[:260]
+    order = np.concatenate([order[np.argsort(bunch.target[order[:160]], kind="stable")], order[160:]])
+    images = [Image.fromarray(np.uint8(bunch.images[i] * 15.9)).resize((32, 32)).convert("RGB") for i in order]
+    labels = [int(bunch.target[i]) for i in order]
     return Pictures(
-        train=images[0],
-        train_labels=labels[0],
-        validation=images[1],
-        validation_labels=labels[1],
-        classes=drawn.classes,
+        train=tuple(images[:160]),
+        train_labels=tuple(labels[:160]),
+        validation=tuple(images[160:]),
+        validation_labels=tuple(labels[160:]),
+        classes=tuple("0123456789"),
     )
 
 
