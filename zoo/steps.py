@@ -28,7 +28,8 @@ from zoo.outcome import add_seconds, write_notes
 from zoo.progress import ProgressCallback
 from zoo.report import write_report
 from zoo.request import Request
-from zoo.run import Run, RunConfig, version
+from zoo.run import Run, version
+from zoo.run_config import RunConfig
 from zoo.settings import Settings
 
 Say = Callable[[str], None]

@@ -14,7 +14,8 @@ from explain import Deletion, ExplainSettings, explain
 from zoo.catalog import card
 from zoo.data.dataset import Dataset, Sample
 from zoo.files import write_tensors
-from zoo.run import Run, RunConfig
+from zoo.run import Run
+from zoo.run_config import RunConfig
 from zoo.settings import Settings
 from zoo.weights import build
 

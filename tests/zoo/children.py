@@ -66,7 +66,8 @@ def race(folder: Path, data: Path, out: str | None, gate: Barrier, names: Simple
     from zoo.catalog import card
     from zoo.data import read
     from zoo.errors import OptionError
-    from zoo.run import Run, RunConfig
+    from zoo.run import Run
+    from zoo.run_config import RunConfig
     from zoo.settings import Settings
 
     os.chdir(folder)
