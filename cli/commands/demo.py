@@ -5,6 +5,7 @@ from cli.options import Json, Out
 
 def command(out: Out = None, json: Json = False) -> None:
     """Fine-tune a bundled model on scikit-learn's handwritten digits. Needs no network."""
+    from itertools import count
     from pathlib import Path
 
     import zoo
@@ -13,7 +14,8 @@ def command(out: Out = None, json: Json = False) -> None:
     from zoo.demo import write_digits
     from zoo.request import vacant
 
-    folder = vacant(out) if out else Path("demo")
+    names = ("demo" if number == 1 else f"demo-{number}" for number in count(1))
+    folder = vacant(out or next(path for path in map(Path, names) if not path.exists()))
     data = write_digits(folder / "digits")
     say(f"wrote handwritten digits to {data}")
     with progress(quiet=json) as report:
