@@ -21,15 +21,14 @@ _THUMBNAIL = 96
 
 
 def read_references(
-    training: Dataset, explained: Sequence[Picture], classifier: Classifier, *, most: int, seed: int
+    pool: Dataset, explained: Sequence[Picture], classifier: Classifier, *, most: int, seed: int
 ) -> tuple[Picture, ...]:
-    """At most ``most`` labelled training images that are not among the explained ones; none where they are gone."""
+    """At most ``most`` labelled images of ``pool`` that are not among the explained ones; none where they are gone."""
     known = {p.path for p in explained}
-    pool = training.select(training.indices("train"))
     pool = pool.select([k for k, s in enumerate(pool.samples) if pool.file(s) not in known])
     try:
         pictures, _ = read_pictures(pool, classifier.preprocess, classifier.classes, most=most, seed=seed)
-    except DataError:  # the training images have been moved or deleted since: nothing to show
+    except DataError:  # the files have been moved or deleted since
         return ()
     return tuple(p for p in pictures if p.label is not None)
 

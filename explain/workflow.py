@@ -29,6 +29,10 @@ from zoo.progress import ProgressCallback, silent
 from zoo.request import vacant
 from zoo.run import Run
 
+#: With fewer pictures than this, held-out images of the run join them to choose a method and measure its null: the map
+#: of one picture can be told from chance only beside those of others.
+_FEWEST_CALIBRATION = 8
+
 
 @dataclass(frozen=True, kw_only=True)
 class ExplainSettings:
@@ -98,9 +102,13 @@ def explain(
     pictures, skipped = read_pictures(
         chosen_images, classifier.preprocess, classifier.classes, most=settings.most, seed=seed
     )
+    company: tuple[Picture, ...] = ()
+    missing = min(settings.calibration, _FEWEST_CALIBRATION) - len(pictures)
+    if run is not None and missing > 0:
+        company = read_references(_default_images(run), pictures, classifier, most=missing, seed=seed)
     work = _Work(
-        classifier=classifier, pictures=pictures, settings=settings, method=method, target=target, seed=seed,
-        progress=progress,
+        classifier=classifier, pictures=pictures, company=company, settings=settings, method=method, target=target,
+        seed=seed, progress=progress,
     )  # fmt: skip
     found = replace(work.explanations(run.dataset() if run else None), skipped=skipped)
     if folder is not None:
@@ -121,10 +129,11 @@ def _default_images(run: Run | None) -> Dataset:
 
 @dataclass(frozen=True, kw_only=True)
 class _Work:
-    """One call of ``explain``."""
+    """One call of ``explain``; ``company`` are images that only the choice of a method looks at."""
 
     classifier: Classifier
     pictures: tuple[Picture, ...]
+    company: tuple[Picture, ...]
     settings: ExplainSettings
     method: str
     target: str
@@ -158,12 +167,15 @@ class _Work:
         )
 
     def _choice(self, inputs: Tensor, wanted: Targets, structure: Structure) -> tuple[Choice, str]:
-        few = slice(0, self.settings.calibration)
-        if len(inputs) < 2:
+        few, weights = slice(0, self.settings.calibration), wanted.weights
+        if self.company:
+            others = self.classifier.inputs([p.pixels for p in self.company])
+            scores = self.classifier.scores(others, self.settings.batch)
+            theirs = targets(self.classifier, scores, [p.label for p in self.company], self.target)
+            inputs, weights = torch.cat([inputs, others]), torch.cat([weights, theirs.weights])
+        elif len(inputs) < 2:
             # One image has no other image's map to compare with: its mirror image stands in.
-            inputs, weights = torch.cat([inputs, inputs.flip(3)]), wanted.weights.repeat(2, 1)
-        else:
-            weights = wanted.weights
+            inputs, weights = torch.cat([inputs, inputs.flip(3)]), weights.repeat(2, 1)
         calibration = Calibration(
             inputs=inputs[few], weights=weights[few], structure=structure, how=self.settings.deletion, seed=self.seed
         )
@@ -228,7 +240,11 @@ class _Work:
         if training is None or not self.settings.related:
             return tuple(items)
         references = read_references(
-            training, self.pictures, self.classifier, most=self.settings.references, seed=self.seed
+            training.select(training.indices("train")),
+            self.pictures,
+            self.classifier,
+            most=self.settings.references,
+            seed=self.seed,
         )
         if not references:
             return tuple(items)

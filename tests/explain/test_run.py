@@ -11,6 +11,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from explain import Deletion, ExplainSettings, explain
+from explain.classifier import classifier_of
 from zoo.catalog import card
 from zoo.data.dataset import Dataset, Sample
 from zoo.files import write_tensors
@@ -62,6 +63,23 @@ def test_a_run_whose_training_images_are_gone_is_explained_without_them(run: Run
             (run.dataset().root / sample.path).unlink()
     found = explain(run.path, method="hirescam", settings=QUICK)
     assert all(e.neighbours == () for e in found)
+
+
+def test_one_picture_is_judged_beside_held_out_images_of_its_run(run: Run) -> None:
+    dataset = run.dataset()
+    photo = dataset.file(dataset.samples[0])
+    alone = explain(classifier_of(run), photo, method="hirescam", settings=QUICK)
+    beside = explain(run, photo, method="hirescam", settings=QUICK)
+    assert [len(alone), alone.choice.images] == [1, 2]
+    assert [len(beside), beside.choice.images] == [1, 3]
+
+
+def test_one_picture_is_judged_by_itself_where_the_runs_images_are_gone(run: Run, tmp_path: Path) -> None:
+    photo = tmp_path / "photo.png"
+    Image.fromarray(np.zeros((40, 40, 3), dtype=np.uint8)).save(photo)
+    for sample in run.dataset().samples:
+        (run.dataset().root / sample.path).unlink()
+    assert explain(run, photo, method="hirescam", settings=QUICK).choice.images == 2
 
 
 def test_the_command_writes_its_folder_and_prints_json_alone(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
