@@ -28,7 +28,8 @@ class Gain:
         value: Area between deleting the least and the most important patches first, in units of the score, ``(n,)``.
         span: Range of the scores met on the way, from lowest to highest, ``(n,)``: images whose scores swing more have
             larger gains, and larger chance gains too.
-        blank: Maps that are constant: they rank nothing, so their gain is 0 by definition, ``(n,)``.
+        blank: Maps that are constant, and rank nothing; images whose score no deletion changes, such as those of one
+            colour, where nothing can be measured. Their gain is 0 by definition, ``(n,)``.
     """
 
     value: FloatArray
@@ -85,8 +86,10 @@ def relevance_gain(model: nn.Module, inputs: Tensor, weights: Tensor, maps: Tens
         curves = _curves(model, inputs, weights, place.to(inputs.device).view(-1, rows, columns), how)
     least, most = curves[:, 1 : how.steps], curves[:, how.steps : -1]
     # The trapezoid's ends cancel: both curves start at the image and end at the filled image.
-    value = np.where(blank.numpy(), 0.0, (least - most).sum(1) / how.steps)
-    return Gain(value=value, span=np.ptp(curves, axis=1), blank=blank.numpy())
+    moved = np.ptp(curves, axis=1)
+    nothing = blank.numpy() | (moved <= 1e-5 * np.abs(curves).max(1))  # rounding in float32
+    value = np.where(nothing, 0.0, (least - most).sum(1) / how.steps)
+    return Gain(value=value, span=moved, blank=nothing)
 
 
 def _curves(model: nn.Module, inputs: Tensor, weights: Tensor, place: Tensor, how: Deletion) -> FloatArray:

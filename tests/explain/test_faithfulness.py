@@ -74,6 +74,16 @@ def test_a_constant_map_gains_nothing_and_is_blank() -> None:
     assert badges(gain, Null(shares=np.full(40, -0.5))) == [Badge.BLANK] * 3
 
 
+def test_a_picture_of_one_colour_is_blank_whatever_its_map_for_there_is_nothing_to_delete() -> None:
+    model, inputs = Additive(), pictures()
+    inputs[1] = 0.3
+    gain = relevance_gain(
+        model, inputs, class_weights(torch.zeros(3, dtype=torch.long), 2), true_map(model, pictures()), HOW
+    )
+    assert gain.blank.tolist() == [False, True, False]
+    assert gain.value[1] == 0
+
+
 def test_a_map_costs_twice_the_steps_in_passes() -> None:
     seen = 0
 
