@@ -73,6 +73,12 @@ def _run() -> int:
     except Exception as error:
         from zoo.errors import OptionError, ZooError
 
+        if isinstance(error, OSError) and error.filename is not None:  # a file that was named among the options
+            _tell(
+                f"Error: {error.filename} cannot be used: {error.strerror}.",
+                "Check its name, and its permissions and those of the folders above it (ls -ld).",
+            )
+            return 1
         if not isinstance(error, ZooError):
             raise
         _tell(f"Error: {error.what}", error.remedy)

@@ -13,6 +13,7 @@ from zoo.catalog import Card, card
 from zoo.data import read
 from zoo.data.dataset import Dataset
 from zoo.errors import OptionError, StorageError
+from zoo.files import storage_error
 from zoo.settings import Settings
 
 
@@ -76,7 +77,7 @@ def new_file(out: Path) -> Path:
         OptionError: It is a folder, or lies below a file.
         StorageError: The folder that it is to lie in may not be written.
     """
-    if out.is_dir():
+    if _looked_at(out).is_dir():
         raise OptionError(f"{out} is a folder.", remedy=f"Name a file, such as {out / 'result'}")
     folder = next(place for place in out.absolute().parents if place.exists())
     if not folder.is_dir():
@@ -94,9 +95,18 @@ def vacant(out: Path) -> Path:
     Raises:
         OptionError: It is a file, or a folder with something in it.
     """
-    if out.exists() and not out.is_dir():
+    if _looked_at(out).exists() and not out.is_dir():
         raise OptionError(f"{out} is a file.", remedy="Choose another --out.")
     new_file(out / "config.yaml")
     if out.is_dir() and any(out.iterdir()):
         raise OptionError(f"The folder {out} is not empty.", remedy="Choose another --out, or leave it away.")
     return out
+
+
+def _looked_at(path: Path) -> Path:
+    """The path, where the operating system lets us look whether something is there."""
+    try:
+        path.exists()
+    except OSError as error:
+        raise storage_error(error, path, remedy="Choose another name or place.") from error
+    return path

@@ -32,13 +32,13 @@ READ_DATA = ["finetune lenet DATA", "finetune lenet DATA --dry-run", "diagnose D
 #: A run folder that is none, and what is said of it.
 NO_RUNS = {
     "nowhere": "no run folder", "empty": "no run folder", "data": "no run folder", "photo.png": "no run folder",
-    "newer": "newer", "torn": "damaged", "listed": "damaged", "older": "older",
+    "newer": "newer", "torn": "damaged", "listed": "damaged", "older": "older", "LONG": "no run folder",
 }  # fmt: skip
 #: Data that is none, likewise.
 NO_DATA = {
     "nowhere": "nowhere", "empty": "empty", "dta": "Did you mean data", "text.txt": "text.txt", "broken.zip": "zip",
     "words.csv": "path", "blank.csv": "blank.csv", "gone.csv": "gone.csv", "broken.parquet": "parquet",
-    "no pictures": "no picture", "hf:": "lacks a name", "photo.png": "photo.png",
+    "no pictures": "no picture", "hf:": "lacks a name", "LONG": "too long", "photo.png": "photo.png",
 }  # fmt: skip
 #: What writes a result; OUT stands for where, FILE where it is a file.
 WRITE = ["finetune lenet data --out OUT", "demo --out OUT", "explain run --out OUT"]
@@ -69,7 +69,8 @@ USAGES = [
     ("finetune lenet data --set =3", "setting"), ("finetune lenet data --epochs -1", "epochs"),
     ("finetune lenet data --epochs x", "--epochs"), ("finetune lenet data --time soon", "soon"),
     ("finetune lenet data --seed -1", "seed"), ("finetune lenet data --epochs", "--epochs"),
-    ("finetune lenet data --config nowhere.yaml", "config.yaml"), ("finetune lenet data --config photo.png", "YAML"),
+    ("finetune lenet data --config LONG", "too long"), ("finetune lenet data --config nowhere.yaml", "config.yaml"),
+    ("finetune lenet data --config photo.png", "YAML"),
     ("finetune lenet data --config words.csv", "settings"), ("finetune lenet data extra", "extra"),
     ("resume run --epochs x", "--epochs"),
     *((f"{line} --device {device}", device) for line in ON_DEVICE for device in ("gpu", "cuda:x", "cpu:1")),
@@ -112,6 +113,8 @@ FAILURES = [
     ("predict run nowhere.jpg", "nowhere.jpg"), ("predict run empty", "empty"), ("predict run text.txt", "text.txt"),
     ("explain run nowhere.jpg", "nowhere.jpg"),
     ("diagnose data --predictions nowhere.csv", "nowhere.csv"), ("diagnose data --answers nowhere.json", "nowhere.json"),
+    *((f"{line} LONG", "LONG") for line in ("finetune lenet data --out", "diagnose data --fix", "evaluate run data --out",
+                                            "predict run", "explain run", "diagnose data --log")),
     ("diagnose data --answers words.csv", "--review"), ("diagnose data --predictions blank.csv", "blank.csv"),
 ]  # fmt: skip
 
@@ -187,10 +190,10 @@ def prompt(folder: Path) -> Iterator[Prompt]:
 
 
 def _typed(line: str) -> list[str]:
-    """The words of a line; a name with a blank in it is one word."""
+    """The words of a line; a name with a blank in it is one word, and LONG is longer than names may be."""
     for name in ("no pictures", "one class"):
         line = line.replace(name, name.replace(" ", "\0"))
-    return [word.replace("\0", " ") for word in line.split(" ")]
+    return [word.replace("\0", " ").replace("LONG", "LONG" * 100) for word in line.split(" ")]
 
 
 def _assert_clear(err: str, word: str) -> None:

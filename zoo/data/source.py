@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from zoo.data.dataset import Dataset, Sample
@@ -38,7 +40,8 @@ def read(source: str | Path, *, offline: bool = False, minimum_classes: int = 2)
         DependencyError: An optional package is needed.
         HubError: The data set cannot be fetched.
     """
-    dataset = _read(str(source), offline=offline)
+    with _refusals(str(source)):
+        dataset = _read(str(source), offline=offline)
     return sound(dataset, minimum_classes=minimum_classes)
 
 
@@ -52,7 +55,23 @@ def read_unlabelled(source: str | Path) -> Dataset:
     Raises:
         DataError: It is not there, or names no picture.
     """
-    path = Path(source).expanduser()
+    with _refusals(str(source)):
+        return _read_unlabelled(Path(source).expanduser())
+
+
+@contextmanager
+def _refusals(source: str) -> Iterator[None]:
+    """Say in words why the operating system lets nobody look at ``source``."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"{printable(source)} cannot be read: {os_reason(error)}.",
+            remedy="Check its name, and its permissions and those of the folders above it (ls -ld).",
+        ) from error
+
+
+def _read_unlabelled(path: Path) -> Dataset:
     if path.is_dir():
         return read_flat(path, name=_name(path))
     if not path.is_file():
@@ -111,13 +130,8 @@ def _read_file(path: Path) -> Dataset:
 
 
 def _head(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(HEAD)
-    except OSError as error:
-        raise DataError(
-            f"{printable(str(path))} cannot be read: {os_reason(error)}.", remedy="Check its permissions (ls -l)."
-        ) from error
+    with path.open("rb") as file:
+        return file.read(HEAD)
 
 
 def _unknown_kind(path: Path, head: bytes) -> DataError:

@@ -69,7 +69,7 @@ def _unmeasured(dataset: Dataset) -> list[str]:
     if not missing:
         return []
     names = ", ".join(repr(name) for name in missing[:5]) + (", ..." if len(missing) > 5 else "")
-    return [f"No validation image for {names}: too few images, or all in one group. Their accuracy is not measured."]
+    return [f"No validation image for {names}: too few images, or all in one group. They are not measured by a split."]
 
 
 @dataclass

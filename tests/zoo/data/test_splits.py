@@ -181,7 +181,7 @@ def test_a_class_in_one_group_stays_in_training_and_is_said() -> None:
     listed += [Sample(path=f"b{i}", label=1) for i in range(20)]
     done = split(dataset(listed), seed=0)
     assert counts(done, "val") == {1: 4}
-    assert any("'c0'" in w and "not measured" in w for w in done.warnings)
+    assert any("'c0'" in w and "not measured by a split" in w for w in done.warnings)
 
 
 def test_a_class_of_one_image_trains_and_a_class_of_two_is_divided() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.zoo.data.conftest import put
-from zoo.data import Dataset, read_unlabelled
+from zoo.data import Dataset, read, read_unlabelled
 from zoo.errors import DataError
 
 Folder = Callable[..., Path]
@@ -67,3 +68,19 @@ def test_what_names_no_picture_is_an_error(folder: Folder, tmp_path: Path) -> No
 def test_a_pipe_is_an_error(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.png")
     assert "neither a folder nor a regular file" in error(tmp_path / "pipe.png")
+
+
+@pytest.mark.parametrize("reader", [read, read_unlabelled])
+def test_a_folder_that_nobody_may_look_into_is_told(
+    reader: Callable[[Path], Dataset], folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = folder("a/1.png", "b/1.png") / "a"
+
+    def refuse(path: Path, **_: object) -> os.stat_result:  # nothing is forbidden to root, who may run this
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "stat", refuse)
+        with pytest.raises(DataError, match="no permission") as caught:
+            reader(secret)
+    assert "ls -ld" in caught.value.remedy
