@@ -50,8 +50,8 @@ class Opinions:
         return np.asarray(self.scores.argmax(axis=1), dtype=np.int64)
 
     @cached_property
-    def quarrel(self) -> float:
-        """Share of the images of which two classifiers predict different classes, in [0, 1].
+    def quarrels(self) -> FloatArray:
+        """Share of the pairs of classifiers that predict different classes for each image, ``(n,)``, in [0, 1].
 
         Between backbones where there are several, else between regression and neighbours. It uses no label of the image
         itself, so that wrong labels hardly move it; on clean data the classifiers together err at most about as often.
@@ -59,7 +59,7 @@ class Opinions:
         votes = [scores.argmax(axis=1) for scores in self.linear]
         if len(votes) == 1:
             votes.append(self.neighbours[0].argmax(axis=1))
-        return float(np.mean([(a != b).mean() for a, b in combinations(votes, 2)]))
+        return np.mean([a != b for a, b in combinations(votes, 2)], axis=0, dtype=np.float32)
 
     def of(self, rows: BoolArray | IntArray) -> Opinions:
         """The opinions of some of the images."""

@@ -83,3 +83,27 @@ def test_sureness_ranks_images_inside_their_predicted_class():
     scores = np.array([[3.0, 0], [2, 0], [1, 0], [0, 5], [0, 1]])[None]
     places = sureness(Opinions(linear=scores, neighbours=np.zeros_like(scores)))
     np.testing.assert_allclose(places, [1 / 6, 3 / 6, 5 / 6, 1 / 4, 3 / 4])
+
+
+@pytest.mark.parametrize("count", [18, 36, 90])
+def test_noise_that_only_strikes_where_another_classifier_errs_is_never_ruled_out(judges, count):
+    """It hides behind the classifiers' own errors: sure images hardly bear a wrong label."""
+    features, labels, folds = digits()
+    other = Judges(features[1:], (folds + np.arange(len(folds))) % 5)(labels, CLASSES).scores.copy()
+    rows = np.arange(len(labels))
+    right = other[rows, labels].copy()
+    other[rows, labels] = -9
+    hard = np.argsort(right - other.max(axis=1))[:count]
+    given = labels.copy()
+    given[hard] = other.argmax(axis=1)[hard]
+    found = noise_rate(Judges(features[:1], folds)(given, CLASSES), given)
+    assert found.rate.interval[0] <= count / len(labels) <= found.rate.interval[1]
+
+
+def test_the_count_of_nearly_sure_images_narrows_the_interval_where_classifiers_hardly_err(judges):
+    """The surest three tenths alone leave a standard error of sqrt(1.3 p (1 - p) / n), seven tenths one of sqrt(0.43)."""
+    _, labels, _ = digits()
+    widths = [
+        np.diff(noise_rate(judges(y, CLASSES), y).rate.interval)[0] for y in (planted(labels, 0.1, s) for s in range(5))
+    ]
+    assert np.median(widths) < 2 * 1.9 * np.sqrt(1.3 * 0.09 / len(labels)) + 0.0125
