@@ -59,9 +59,9 @@ def load(folder: Path) -> Context:
 
 
 def variant(context: Context, seed: int) -> Context:
-    """Four fifths of the images, at most 2,500, three quarters of them for training, by groups of copies."""
+    """Four fifths of the images, at most 1,500, three quarters of them for training, by groups of copies."""
     rng = np.random.default_rng(seed)
-    keep = np.sort(rng.permutation(len(context.dataset))[: min(2500, len(context.dataset) * 4 // 5)])
+    keep = np.sort(rng.permutation(len(context.dataset))[: min(1500, len(context.dataset) * 4 // 5)])
     small = context.only(keep)
     part = folds(small.labels, small.groups, 4, seed)
     return with_samples(

@@ -201,7 +201,8 @@ def _sighted(sure: _Counts, broad: _Counts, unexplained: float, quarrel: float) 
 def _tilted(sure: _Counts, nearly: _Counts, seen: float) -> float:
     """Signs, in [0, 1], that labels are wrong more often where the classifiers are less sure, beyond their own errors."""
     rise = nearly.rate - nearly.errors - sure.rate
-    chance = np.hypot(*(_deviation(part.rate, max(part.size, 1)) for part in (sure, nearly)))
+    one, other = (_deviation(part.rate, max(part.size, 1)) for part in (sure, nearly))
+    chance = float(np.hypot(one, other))
     return float(np.clip((rise - _TILT_Z * chance) / (_TILT_WIDTH * max(seen, 0.01)), 0, 1))
 
 

@@ -146,6 +146,7 @@ def _rate(noise: NoiseRate) -> Evidence:
         value=noise.rate.value,
         interval=noise.rate.interval,
         reference=0.0,
+        unit="share",
         sample_size=noise.sample_size,
     )
 
