@@ -59,7 +59,8 @@ class Opinions:
         votes = [scores.argmax(axis=1) for scores in self.linear]
         if len(votes) == 1:
             votes.append(self.neighbours[0].argmax(axis=1))
-        return np.mean([a != b for a, b in combinations(votes, 2)], axis=0, dtype=np.float32)
+        shares: FloatArray = np.mean([a != b for a, b in combinations(votes, 2)], axis=0, dtype=np.float32)
+        return shares
 
     def of(self, rows: BoolArray | IntArray) -> Opinions:
         """The opinions of some of the images."""
