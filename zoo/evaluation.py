@@ -12,7 +12,7 @@ import numpy.typing as npt
 from zoo.data import read, read_unlabelled
 from zoo.data.dataset import Dataset, Skipped, Split
 from zoo.data.names import printable
-from zoo.errors import DataError
+from zoo.errors import DataError, RunError
 from zoo.predictions import Predictions
 from zoo.progress import ProgressCallback, silent
 from zoo.registry import nearest
@@ -21,10 +21,17 @@ from zoo.run import Run
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """What a run says of images, and the files it could not look at."""
+    """What a run says of images.
+
+    Attributes:
+        predictions: Of the images that can be used.
+        skipped: The files that cannot.
+        trained_on: How many of the images the run was trained on: on these any model looks too good.
+    """
 
     predictions: Predictions
     skipped: tuple[Skipped, ...] = ()
+    trained_on: int = 0
 
 
 def evaluate(
@@ -63,7 +70,19 @@ def evaluate(
         labels=chosen.labels,
         probabilities=probabilities,
     )
-    return Evaluation(predictions=predictions, skipped=(*dataset.skipped, *skipped))
+    return Evaluation(
+        predictions=predictions, skipped=(*dataset.skipped, *skipped), trained_on=_trained_on(run, chosen)
+    )
+
+
+def _trained_on(run: Run, dataset: Dataset) -> int:
+    """How many of these files are among the run's training images."""
+    try:
+        before = run.dataset()
+    except RunError:  # the weights are what matters here
+        return 0
+    seen = {before.file(s).resolve() for s in before.samples if s.split == "train"}
+    return sum(dataset.file(s).resolve() in seen for s in dataset.samples)
 
 
 def predict(

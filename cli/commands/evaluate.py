@@ -42,10 +42,20 @@ def command(
     figures = found.predictions.scores()
     if json:
         skipped = [{"path": s.path, "reason": s.reason} for s in found.skipped]
-        print_json({"run": str(opened.path), "data": data, "scores": asdict(figures), "skipped": skipped})
+        print_json(
+            {
+                "run": str(opened.path),
+                "data": data,
+                "scores": asdict(figures),
+                "trained_on": found.trained_on,
+                "skipped": skipped,
+            }
+        )
         return
     for s in found.skipped[:5]:
         say(f"skipped {s.path}: {s.reason}")
+    if found.trained_on:
+        say(f"{found.trained_on} of these {figures.count} images trained the run: the figures flatter it.")
     low, high = figures.interval
     typer.echo(f"accuracy {figures.accuracy:.1%}  (95 % interval {low:.1%} to {high:.1%}, {figures.count} images)")
     typer.echo(f"balanced accuracy {figures.balanced_accuracy:.1%}, calibration error {figures.calibration_error:.1%}")

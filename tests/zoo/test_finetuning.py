@@ -201,7 +201,13 @@ def test_more_epochs_go_on_from_a_finished_run(images, tmp_path):
 
 def test_a_new_labelled_folder_can_be_evaluated(images, tmp_path):
     run = zoo.finetune("efficientnet_lite0", images, out=tmp_path / "run", offline=True)
-    assert evaluate(run, images, offline=True).predictions.scores().count == 40
+    found = evaluate(run, images, offline=True)
+    assert found.predictions.scores().count == 40
+    assert found.trained_on == sum(sample.split == "train" for sample in run.dataset().samples) > 0
+    shutil.copytree(images, tmp_path / "new")
+    assert evaluate(run, tmp_path / "new", offline=True).trained_on == 0
+    (run.path / "data.json").write_text("{")
+    assert evaluate(run, images, offline=True).trained_on == 0
 
 
 def test_a_folder_that_is_not_empty_is_refused(images, tmp_path):
