@@ -40,6 +40,8 @@ class Modes(Probe):
         least_lift: Accuracy that new statistics must win.
         most_repeat: Largest change between two evaluation passes, relative to the outputs' spread.
         least_batch: Smallest batch that batch-norm can train on.
+        most_initial: Largest share of the initial statistics that updates at momentum 0.1 may have left: with fewer
+            updates the training is too short, and batch-norm not at fault.
     """
 
     name = "modes"
@@ -49,6 +51,7 @@ class Modes(Probe):
     least_lift: float = 0.03
     most_repeat: float = 0.02
     least_batch: int = 4
+    most_initial: float = 0.05
 
     def observe(self, context: AlgorithmContext) -> list[Observation]:
         """The three causes, from the model and step audits and the training."""
@@ -106,9 +109,9 @@ class Modes(Probe):
         stale = lift > self.least_lift
         untracked = model.untracked > 0
         # Never having trained in training mode explains wrong statistics: that is named there.
-        explained = run is not None and run.training_mode < self.least_training
+        explained = run is not None and (run.training_mode < self.least_training or self._hardly_begun(context, run))
         points = None
-        if stale and not tiny:
+        if stale and not tiny and not explained:
             points = Estimate(value=lift, interval=(lift - 2 * context.spread, lift + 2 * context.spread))
         message = f"Batch-norm statistics estimated anew win {lift:.1%}."
         if untracked:
@@ -132,6 +135,11 @@ class Modes(Probe):
             points=points,
             changes=(Variant(reference=("batch_size",)),) if tiny else (),
         )
+
+    def _hardly_begun(self, context: AlgorithmContext, run: RunFacts) -> bool:
+        """Whether so few updates were made that statistics are stale at the usual momentum too."""
+        batch = context.loaded.batch_size if context.loaded is not None else 32
+        return bool(0.9 ** (run.images / batch * len(run.curve)) > self.most_initial)
 
 
 def has_modes(model: ModelFacts) -> bool:

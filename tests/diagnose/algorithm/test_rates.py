@@ -1,10 +1,15 @@
-"""How long a training is tried, from its own curve and the known-good recipe's."""
+"""What a training's length says: how long another is tried, and what is not batch-norm's fault."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from benchmarks.faults.registry import source_of
 from diagnose.algorithm_context import REFERENCE, AlgorithmContext
+from diagnose.probe import Certainty
+from diagnose.probes.modes import Modes
 from diagnose.probes.rates import Rates
 from diagnose.sandbox.measurements import EpochFacts, RunFacts, Variant
 
@@ -37,3 +42,14 @@ def test_a_flat_curve_is_not_trained_longer():
     (seen,) = [o for o in Rates().observe(AlgorithmContext(num_classes=2, runs=(flat,))) if o.cause == "too-few-epochs"]
 
     assert seen.changes == ()
+
+
+@pytest.mark.parametrize(("epochs", "certainty"), [(1, Certainty.NONE), (2, Certainty.NONE), (8, Certainty.SURE)])
+def test_statistics_are_stale_after_a_handful_of_updates_whoever_is_at_fault(audited, epochs, certainty):
+    """Thirteen updates an epoch: the initial statistics still make up a quarter after the first, 6 % after the second."""
+    stale = replace(run(Variant(), [1.0] * epochs), images=416, restated=1.0)
+    context = replace(audited(source_of("base")), runs=(stale,))
+    (seen,) = [o for o in Modes().observe(context) if o.cause == "batchnorm-statistics"]
+
+    assert seen.certainty is certainty
+    assert (seen.points is None) == (certainty is Certainty.NONE)
