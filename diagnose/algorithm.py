@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,7 +9,8 @@ from typing import Any
 
 from diagnose.algorithm_context import REFERENCE, AlgorithmContext
 from diagnose.algorithm_data import known_good_pictures
-from diagnose.findings import CheckFailure, Control, Estimate, Finding, NotTested
+from diagnose.confirming import confirm, patched, propose, run_accuracy, seconds_allowed
+from diagnose.findings import CheckFailure, Control, Edit, Finding, NotTested
 from diagnose.probe import describe
 from diagnose.sandbox.measurements import (
     Loaded,
@@ -60,6 +60,7 @@ class ExamineOptions:
         threads: Processor threads of the experiments.
         train: At most so many training pictures; fewer where the budget asks for it. ``validation`` likewise.
         experiment_seconds: Limit of one audit.
+        confirm: Whether the edit that mends the file is run; that is not counted against the budget.
     """
 
     reference: str = "efficientnet_lite0"
@@ -70,6 +71,7 @@ class ExamineOptions:
     train: int = 2000
     validation: int = 500
     experiment_seconds: float = 60.0
+    confirm: bool = False
     progress: ProgressCallback = field(default=silent)
 
 
@@ -83,6 +85,7 @@ class Examination:
         not_tested: Causes that no measurement speaks of, with the reason.
         failures: Experiments of ours that failed without being the person's fault.
         context: All measurements.
+        edit: What mends the file, where a fault is in it and can be mended by an edit.
         own_line: Accuracy that the control ``own-code`` (their algorithm on known-good data, cell C) must reach.
     """
 
@@ -92,6 +95,7 @@ class Examination:
     failures: tuple[CheckFailure, ...]
     context: AlgorithmContext
     seconds: float
+    edit: Edit | None = None
     own_line: float = OWN_LINE
 
 
@@ -113,14 +117,16 @@ def examine(algorithm: Path, pictures: Pictures, options: ExamineOptions | None 
         sandbox.provide(_OWN_DATA, known_good_pictures(len(pictures.classes)))
         examiner = _Examiner(sandbox, pictures, options)
         findings = examiner.run()
+    edit, failures = examiner.mend(algorithm, findings)
     context = examiner.swaps.context
     return Examination(
         findings=tuple(findings),
         controls=tuple(_controls(context)),
         not_tested=tuple(_not_tested(examiner.swaps)),
-        failures=(*examiner.failures, *examiner.swaps.failures),
+        failures=(*examiner.failures, *examiner.swaps.failures, *failures),
         context=context,
         seconds=time.monotonic() - started,
+        edit=edit,
     )
 
 
@@ -128,7 +134,7 @@ class _Examiner:
     """One examination: the sandbox, the budget, the sizes of the experiments."""
 
     def __init__(self, sandbox: Sandbox, pictures: Pictures, options: ExamineOptions) -> None:
-        self._sandbox, self._options = sandbox, options
+        self._sandbox, self._pictures, self._options = sandbox, pictures, options
         self._budget = Budget(options.budget)
         self._train_size = min(options.train, len(pictures.train))
         self._validation_size = min(options.validation, len(pictures.validation))
@@ -145,6 +151,35 @@ class _Examiner:
             self._audit(loaded)
             self._own_code()
         return self.swaps.run()
+
+    def mend(self, algorithm: Path, findings: list[Finding]) -> tuple[Edit | None, tuple[CheckFailure, ...]]:
+        """The edit that mends the file, run where that was asked for, and what failed in running it."""
+        proposal = propose(algorithm, findings, self.swaps.context, self.swaps.sure_changes())
+        if proposal is None:
+            return None, ()
+        if not self._options.confirm:
+            return proposal.edit, ()
+        self._options.progress("your algorithm with the edit", 0, 1)
+        with (
+            patched(algorithm, proposal.text) as file,
+            Sandbox(
+                file, reference=self._options.reference, memory=self._options.memory, threads=self._options.threads
+            ) as sandbox,
+        ):
+            sandbox.provide("theirs", self._pictures)
+            return confirm(
+                sandbox, proposal.edit, self.swaps.context, self._request("train", seconds_allowed(self.swaps.context))
+            )
+
+    def _request(self, experiment: str, seconds: float) -> Request:
+        """An experiment with the algorithm as it stands, on as many pictures as all others."""
+        return Request(
+            experiment=experiment,
+            seconds=seconds,
+            seed=self._options.seed,
+            train=self._train_size,
+            validation=self._validation_size,
+        )
 
     def _audit(self, loaded: Loaded) -> None:
         for number, (experiment, record, theirs) in enumerate(_AUDITS):
@@ -167,15 +202,7 @@ class _Examiner:
         if self._budget.left <= 0 or self.swaps.context.mishaps:
             return
         self._options.progress("your algorithm on known-good data", 0, 1)
-        request = Request(
-            experiment="train",
-            data=_OWN_DATA,
-            seconds=self._budget.left / 6,
-            seed=self._options.seed,
-            train=self._train_size,
-            validation=self._validation_size,
-        )
-        answer = self._sandbox.ask(request, RunFacts)
+        answer = self._sandbox.ask(replace(self._request("train", self._budget.left / 6), data=_OWN_DATA), RunFacts)
         if isinstance(answer, Mishap):
             # On their own data it may run all the same: whether it does, the next training shows.
             self.failures.append(CheckFailure(check="own-code", error=answer.error))
@@ -186,14 +213,7 @@ class _Examiner:
         if self._budget.left <= 0:
             return None
         seconds = min(self._options.experiment_seconds, self._budget.left)
-        request = Request(
-            experiment=experiment,
-            seconds=seconds,
-            seed=self._options.seed,
-            train=self._train_size,
-            validation=self._validation_size,
-        )
-        return self._sandbox.ask(request, record)
+        return self._sandbox.ask(self._request(experiment, seconds), record)
 
     def _choose_sizes(self, loaded: Loaded, seconds: float) -> None:
         """As many pictures as let some ten trainings fit into what is left, at ``seconds`` a picture and step."""
@@ -207,16 +227,9 @@ class _Examiner:
             return None
         self._options.progress(describe(variant), 0, 1)
         known_good = variant == REFERENCE
-        request = Request(
-            experiment="train",
-            # The two that everything is compared with may take a third of the time each; a swap a fifth.
-            seconds=self._budget.left / (3 if known_good or variant == Variant() else 5),
-            variant=variant,
-            seed=self._options.seed + seed,
-            train=self._train_size,
-            validation=self._validation_size,
-        )
-        answer = self._sandbox.ask(request, RunFacts)
+        # The two that everything is compared with may take a third of the time each; a swap a fifth.
+        request = self._request("train", self._budget.left / (3 if known_good or variant == Variant() else 5))
+        answer = self._sandbox.ask(replace(request, variant=variant, seed=self._options.seed + seed), RunFacts)
         if isinstance(answer, RunFacts):
             # A run is asked for by the number of its repeat.
             return replace(answer, variant=variant, seed=seed)
@@ -235,14 +248,6 @@ class _Examiner:
         self.swaps.context = replace(self.swaps.context, **measured)
 
 
-def accuracy_estimate(run: RunFacts) -> Estimate:
-    """Validation accuracy with its Wilson (1927) 95 % interval."""
-    n, p, z = max(1, len(run.labels)), run.accuracy, 1.96
-    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    return Estimate(value=p, interval=(max(0.0, centre - half), min(1.0, centre + half)))
-
-
 def _controls(context: AlgorithmContext) -> list[Control]:
     controls = []
     for run in context.runs:
@@ -253,7 +258,7 @@ def _controls(context: AlgorithmContext) -> list[Control]:
         name = "own-code" if run.data == _OWN_DATA else name
         detail = f"{run.images} training pictures, {len(run.curve)} epochs" + ("" if run.finished else ", cut short")
         seconds = sum(r.seconds for r in repeats)
-        estimate = accuracy_estimate(run)
+        estimate = run_accuracy(run)
         controls.append(Control(name=name, accuracy=estimate, seeds=len(repeats), seconds=seconds, detail=detail))
     return controls
 

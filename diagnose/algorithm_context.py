@@ -113,8 +113,11 @@ class AlgorithmContext:
 
         The interval is 1.96 standard errors: that of the discordant pairs (McNemar 1947) and that of the seeds.
         """
-        first = {r.seed: r for r in self.runs_of(before)}
-        second = {r.seed: r for r in self.runs_of(after)}
+        return self.compare(self.runs_of(before), self.runs_of(after))
+
+    def compare(self, before: tuple[RunFacts, ...], after: tuple[RunFacts, ...]) -> Estimate | None:
+        """The same of any two groups of trainings on the same pictures; ``None`` where no seed is in both."""
+        first, second = ({run.seed: run for run in runs} for runs in (before, after))
         seeds = sorted(first.keys() & second.keys())
         if not seeds:
             return None

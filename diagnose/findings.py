@@ -202,6 +202,25 @@ class NotTested:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Edit:
+    """A change of the person's own file that takes causes away.
+
+    Attributes:
+        file: Its name.
+        diff: Unified, as ``patch`` reads it.
+        before: Accuracy of the file as it is; ``None`` where it reaches none.
+        after: Accuracy with the edit; ``None`` where it was not run.
+        gain: The difference on the same pictures; ``None`` where either is.
+    """
+
+    file: str
+    diff: str
+    before: Estimate | None = None
+    after: Estimate | None = None
+    gain: Estimate | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Matrix:
     """The experiment's four cells, held-out accuracies; ``None`` where a cell was not measured.
 
@@ -233,6 +252,7 @@ class Verdict:
         causes: Failed findings, most likely first.
         remarks: Worth a look; never a reason for the verdict.
         passed: Names of the checks that found nothing.
+        edit: What to change in the person's file, where the fault is in it.
         matrix: The four cells of the experiment.
         controls: Every accuracy that was measured.
         not_tested: What the missing rungs leave open.
@@ -250,6 +270,7 @@ class Verdict:
     causes: tuple[Finding, ...] = ()
     remarks: tuple[Finding, ...] = ()
     passed: tuple[str, ...] = ()
+    edit: Edit | None = None
     matrix: Matrix = Matrix()
     controls: tuple[Control, ...] = ()
     not_tested: tuple[NotTested, ...] = ()

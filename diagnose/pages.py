@@ -35,6 +35,7 @@ _TEMPLATES.filters |= {
     "points": report.points,
     "statistic": report.statistic,
     "at_best": report.at_best,
+    "outcome_of": report.outcome_of,
     "printable": printable,
 }
 

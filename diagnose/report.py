@@ -8,7 +8,7 @@ from textwrap import wrap
 from typing import Any
 
 from diagnose.ceiling import ENOUGH
-from diagnose.findings import Ceiling, Conclusion, Estimate, Evidence, Finding, Kind, Matrix, Verdict
+from diagnose.findings import Ceiling, Conclusion, Edit, Estimate, Evidence, Finding, Kind, Matrix, Verdict
 from diagnose.verdict import shares
 from zoo.data.names import printable
 
@@ -39,6 +39,8 @@ def text(verdict: Verdict) -> str:
         lines += ["", *_cause(number, finding)]
     if len(verdict.causes) > _SHOWN_CAUSES:
         lines += ["", f"{len(verdict.causes) - _SHOWN_CAUSES} more causes: --json or the report has them."]
+    if verdict.edit is not None:
+        lines += ["", *_edit(verdict.edit)]
     if verdict.remarks:
         lines += ["", "Worth a look, but no reason for the verdict:"]
         lines += [
@@ -75,6 +77,7 @@ def as_json(verdict: Verdict) -> dict[str, Any]:
         },
         "causes": [_finding(finding) for finding in verdict.causes],
         "remarks": [_finding(finding) for finding in verdict.remarks],
+        "edit": None if verdict.edit is None else _plain_edit(verdict.edit),
         "passed": list(verdict.passed),
         "controls": {
             control.name: {
@@ -189,6 +192,34 @@ def _cause(number: int, finding: Finding) -> Iterator[str]:
         yield from _indented(f"for example {shown}" + (f" and {more} more" if more > 0 else ""))
     if finding.remedy:
         yield from _indented(f"-> {finding.remedy}")
+
+
+def _edit(edit: Edit) -> Iterator[str]:
+    yield f"The edit of {printable(edit.file)} that mends it:"
+    yield ""
+    yield from (f"  {printable(line)}" for line in edit.diff.splitlines())
+    yield ""
+    yield from _indented(outcome_of(edit))
+
+
+def outcome_of(edit: Edit) -> str:
+    """What running the edited file showed, in a sentence."""
+    if edit.after is None:
+        return "It has not been run: --confirm runs a copy of your file with it."
+    if edit.before is None:
+        return f"Run with it: {interval(edit.after)}; without it the file comes to no end."
+    won = "" if edit.gain is None else f", {points(edit.gain)}"
+    return f"Run with it: {interval(edit.after)} instead of {interval(edit.before)}{won}."
+
+
+def _plain_edit(edit: Edit) -> dict[str, Any]:
+    return {
+        "file": edit.file,
+        "diff": edit.diff,
+        "before": _estimate(edit.before),
+        "after": _estimate(edit.after),
+        "gain": _estimate(edit.gain),
+    }
 
 
 def _open_questions(verdict: Verdict) -> list[str]:

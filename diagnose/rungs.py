@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from diagnose.findings import CheckFailure, Control, Estimate, Evidence, Finding, Kind, NotTested, Outcome, Side
+from diagnose.findings import CheckFailure, Control, Edit, Estimate, Evidence, Finding, Kind, NotTested, Outcome, Side
 from diagnose.verdict import Results
 
 
@@ -22,6 +22,7 @@ class Rung:
         gap: Known-good minus theirs, where the two were compared picture by picture.
         own_code: Cell C: their algorithm on known-good data.
         own_line: Accuracy that cell C must reach.
+        edit: What would mend their file.
     """
 
     findings: tuple[Finding, ...] = ()
@@ -33,6 +34,7 @@ class Rung:
     gap: Estimate | None = None
     own_code: Estimate | None = None
     own_line: float = 0.9
+    edit: Edit | None = None
 
     def added_to(self, results: Results) -> Results:
         """The results with this rung. What the person's accuracy is, the first rung that knows it says."""
@@ -44,6 +46,7 @@ class Rung:
             controls=(*results.controls, *self.controls),
             failures=(*results.failures, *self.failures),
             not_tested=(*open_, *self.not_tested),
+            edit=self.edit or results.edit,
         )
         if self.own_code is not None:
             joined = replace(joined, own_code=self.own_code, own_line=self.own_line)

@@ -81,6 +81,10 @@ class Swaps:
         seen = [(probe, o) for probe in self.probes for o in self._observe(probe)]
         return sorted(seen, key=lambda pair: (-pair[1].certainty, _rank(pair[1].cause)))
 
+    def sure_changes(self) -> dict[str, Variant]:
+        """What would take each fault away that was seen for sure, by cause."""
+        return {o.cause: o.changes[0] for _, o in self.observations() if o.certainty is Certainty.SURE and o.changes}
+
     def _observe(self, probe: Probe) -> list[Observation]:
         try:
             return probe.observe(self.context)

@@ -20,6 +20,7 @@ from diagnose.findings import (
     CheckFailure,
     Conclusion,
     Control,
+    Edit,
     Estimate,
     Finding,
     Kind,
@@ -66,6 +67,7 @@ class Results:
         findings: What the checks found.
         failures: Checks that crashed.
         not_tested: What is left open.
+        edit: What would mend the person's file.
         unusable: Why the experiment could not be made at all; empty where it was.
         seconds: What it all took.
     """
@@ -85,6 +87,7 @@ class Results:
     findings: tuple[Finding, ...] = ()
     failures: tuple[CheckFailure, ...] = ()
     not_tested: tuple[NotTested, ...] = ()
+    edit: Edit | None = None
     unusable: str = ""
     seconds: float = 0.0
 
@@ -137,6 +140,7 @@ def adjudicate(results: Results) -> Verdict:
         causes=tuple(sorted(causes, key=_weight)),
         remarks=tuple(sorted((replace(finding, outcome=Outcome.REVIEW) for finding in other), key=_weight)),
         passed=tuple(sorted(passed)),
+        edit=results.edit if any(finding.side is Side.ALGORITHM for finding in causes) else None,
         matrix=Matrix(
             positive_control=results.positive_control,
             reference=results.reference,

@@ -46,6 +46,10 @@ def command(
             "--command", help='Your training: "python train.py --data {data} --out {out}". It is run, on copies.'
         ),
     ] = None,
+    confirm: Annotated[
+        bool,
+        typer.Option("--confirm", help="With --algorithm: also run a copy of your file with the edit that mends it."),
+    ] = False,
     init: Annotated[
         Path | None, typer.Option("--init", help="Write a commented algorithm file to fill in, and stop.")
     ] = None,
@@ -78,6 +82,7 @@ def command(
     from cli.output import print_json, progress, say
     from diagnose.budget import seconds
     from diagnose.diagnosis import Options, diagnose_fully
+    from diagnose.ladder.climb import Terms
     from diagnose.report import as_json, exit_status, text
     from diagnose.review import read_answers, with_answers
     from diagnose.submission import Checkpoint, Submission, per_channel
@@ -98,6 +103,7 @@ def command(
     options = Options(
         budget=None if budget is None else seconds(budget),
         full=full,
+        terms=Terms(confirm=confirm),
         submission=Submission(
             log=log,
             checkpoint=None

@@ -11,19 +11,20 @@ from diagnose.context import Context
 from diagnose.rungs import Rung
 
 
-def algorithm_rung(context: Context, path: Path, *, budget: float | None) -> Rung:
+def algorithm_rung(context: Context, path: Path, *, budget: float | None, confirm: bool = False) -> Rung:
     """Examine the person's algorithm on a part of their data.
 
     Args:
         context: The data.
         path: Their Python file.
         budget: Seconds it may take; the default of ``ExamineOptions`` where ``None``.
+        confirm: Whether the edit that mends the file is run as well.
 
     Raises:
         OptionError: There is no such file.
         DataError: The data has no held-out pictures of two classes.
     """
-    options = ExamineOptions(seed=context.seed, progress=context.progress)
+    options = ExamineOptions(seed=context.seed, progress=context.progress, confirm=confirm)
     if budget is not None:
         options = replace(options, budget=budget)
     pictures = pictures_of(context.dataset, train=options.train, validation=options.validation, seed=context.seed)
@@ -40,4 +41,5 @@ def algorithm_rung(context: Context, path: Path, *, budget: float | None) -> Run
         known_good=known_good,
         own_code=reached.get("own-code"),
         own_line=found.own_line,
+        edit=found.edit,
     )

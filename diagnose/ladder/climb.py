@@ -41,11 +41,13 @@ class Terms:
         budget: Seconds for all rungs; each has a default of its own where ``None``.
         device: auto, cpu, cuda, ... for a checkpoint.
         offline: Make no network call.
+        confirm: Whether the edit that mends an algorithm file is run.
     """
 
     budget: float | None = None
     device: str = "auto"
     offline: bool = False
+    confirm: bool = False
 
 
 DEFAULT_TERMS = Terms()
@@ -88,5 +90,6 @@ def climb(submission: Submission, context: Context, results: Results, terms: Ter
     if submission.algorithm is not None:
         from diagnose.ladder.algorithm import algorithm_rung
 
-        results = algorithm_rung(context, submission.algorithm, budget=left()).added_to(results)
+        rung = algorithm_rung(context, submission.algorithm, budget=left(), confirm=terms.confirm)
+        results = rung.added_to(results)
     return results

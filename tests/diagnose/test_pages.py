@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from diagnose.diagnosis import Diagnosis, examine
-from diagnose.findings import Conclusion, Control, Estimate, Example, Finding, Outcome, Side, Strength, Verdict
+from diagnose.findings import Conclusion, Control, Edit, Estimate, Example, Finding, Outcome, Side, Strength, Verdict
 from diagnose.manifest import write_manifest
 from diagnose.pages import write_report, write_review
+from diagnose.report import as_json, text
 from diagnose.review import read_answers, review_items, with_answers
 from tests import faults
 from zoo.data import read
@@ -159,3 +160,18 @@ def test_a_report_of_an_empty_context_needs_no_controls(tmp_path):
     context = faults.subset(faults.healthy(), []).context()
     verdict = Verdict(conclusion=Conclusion.UNDETERMINED, strength=Strength.NONE, summary="Cannot tell.")
     assert write_report(Diagnosis(verdict=verdict, context=context), tmp_path / "r.html").exists()
+
+
+def test_the_edit_that_mends_the_file_is_on_the_page_in_the_text_and_in_the_json(diagnosis, tmp_path):
+    won = Estimate(value=0.8, interval=(0.7, 0.9))
+    edit = Edit(
+        file="train.py", diff="--- a/train.py\n+++ b/train.py\n-if a<b:\n+if b<a:\n", before=won, after=won, gain=won
+    )
+    verdict = replace(diagnosis.verdict, edit=edit)
+    page = write_report(replace(diagnosis, verdict=verdict), tmp_path / "report.html").read_text("utf-8")
+
+    assert "+if b&lt;a:" in page
+    assert "+80.0 points [70.0, 90.0]" in page
+    assert "  +if b<a:\n" in text(verdict)
+    assert as_json(verdict)["edit"]["gain"] == {"value": 0.8, "interval": [0.7, 0.9]}
+    assert "--confirm" in text(replace(verdict, edit=replace(edit, after=None, gain=None)))

@@ -1,10 +1,23 @@
 """Every row of the table, and what no row may ever say."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
-from diagnose.findings import Conclusion, Control, Estimate, Evidence, Finding, Kind, NotTested, Outcome, Side, Strength
+from diagnose.findings import (
+    Conclusion,
+    Control,
+    Edit,
+    Estimate,
+    Evidence,
+    Finding,
+    Kind,
+    NotTested,
+    Outcome,
+    Side,
+    Strength,
+)
 from diagnose.verdict import Level, Results, adjudicate, judge, level, shares
 
 
@@ -237,3 +250,10 @@ def test_where_labels_carry_no_signal_what_is_read_off_them_is_a_remark():
 
     assert {cause.cause for cause in verdict.causes} == {"no-signal", "split-leakage"}
     assert [remark.cause for remark in verdict.remarks] == ["class-overlap"]
+
+
+def test_an_edit_of_the_file_is_given_only_where_the_algorithm_is_among_the_causes():
+    edit = Edit(file="train.py", diff="")
+    blamed = Results(positive_control=WORKS, findings=(CODE_FAULT,), edit=edit)
+    assert adjudicate(blamed).edit is edit
+    assert adjudicate(replace(blamed, findings=(DATA_FAULT,))).edit is None
