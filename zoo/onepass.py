@@ -17,7 +17,7 @@ from zoo.data.dataset import IntArray
 from zoo.data.decode import Picture, UnusableImage, decode_picture
 from zoo.predict import decoded_side
 from zoo.progress import ProgressCallback
-from zoo.runner import Pixels
+from zoo.runner import AT_ONCE, Pixels
 from zoo.statistics import STATISTICS, measure
 from zoo.store import Digests, Table, Writer, as_digests, mark_used
 
@@ -130,7 +130,9 @@ class Pass:
             column.refresh()
 
     def _lanes(self) -> int:
-        return min(lanes.cores(), engine.MOST_LANES)
+        # Those that wait for an accelerator leave their cores to others.
+        waiting = AT_ONCE if any(column.device.type != "cpu" for column in self.columns) else 0
+        return min(lanes.cores() + waiting, engine.MOST_LANES)
 
     def _chunks(self, missing: IntArray) -> Iterator[IntArray]:
         """Some positions at a time; less where there are few, so that no lane idles at the end."""

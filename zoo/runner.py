@@ -18,6 +18,9 @@ from zoo.preprocess import Preprocess
 
 Pixels = npt.NDArray[np.uint8]
 
+#: Lanes that use a GPU at once: one's images travel while another's are computed; more would only take memory.
+AT_ONCE = 2
+
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -49,9 +52,8 @@ class Runner:
         self._dtype = _DTYPES[engine]
         self._module = folded(module, _sample(preprocess))
         self._module.to(device=device, dtype=self._dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        # Where features are caught by a hook, one lane at a time. On a GPU two: one's images travel while the other's
-        # are computed, and the memory needed does not grow with the lanes. A processor's lanes need not wait.
-        self._turn = threading.Semaphore(2 if self._plain and device.type == "cuda" else 1)
+        # Where features are caught by a hook, one lane at a time. A processor's lanes need not wait.
+        self._turn = threading.Semaphore(AT_ONCE if self._plain and device.type == "cuda" else 1)
         self._waits = not self._plain or device.type != "cpu"
         self._own = threading.local()
 
