@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from dataclasses import asdict
 from typing import Any
@@ -52,9 +53,8 @@ def print_run(run: Run) -> None:
         interval = f"95 % interval {low:.1%} to {high:.1%}, {figures.count} images"
         sys.stdout.write(f"{split:5} accuracy {figures.accuracy:.1%}  ({interval})\n")
     sys.stdout.write(f"report   {run.path / 'report.html'}\nweights  {run.weights}\n")
-    sys.stdout.write(
-        f"next     zoo predict {run.path} IMAGE   zoo diagnose {run.path}   zoo explain {run.path} IMAGE\n"
-    )
+    named = shlex.quote(str(run.path))
+    sys.stdout.write(f"next     zoo predict {named} IMAGE   zoo diagnose {named}   zoo explain {named} IMAGE\n")
 
 
 def _finite(value: float) -> float | None:

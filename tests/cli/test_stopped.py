@@ -68,10 +68,12 @@ def test_a_command_that_is_stopped_before_there_is_a_run_names_itself(
     assert not (data.parent / "runs").exists()
 
 
-def test_a_prediction_that_is_stopped_names_itself(
+def test_the_commands_that_are_named_may_be_typed_as_they_stand(
     data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = zoo.finetune("lenet", data, out="run", recipe="probe", offline=True)
+    run = zoo.finetune("lenet", data, out="my run", recipe="probe", offline=True)
+    assert typed(monkeypatch, "evaluate", str(run.path)) == 0
+    assert f"zoo predict '{run.path}' IMAGE" in capsys.readouterr().out
 
     def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
