@@ -19,11 +19,13 @@ class LearningCurve:
         sizes: Training pictures, rising, ``(k,)``.
         errors: Held-out error, ``(seeds, k)``.
         held_out: Pictures that each error is measured on.
+        spread: Standard error of the last fall from one set of held-out pictures to another, the seeds averaged.
     """
 
     sizes: IntArray
     errors: FloatArray
     held_out: int
+    spread: float
 
     @property
     def monotone(self) -> bool:
@@ -38,13 +40,12 @@ class LearningCurve:
         A power law ``a + b N^-c`` makes the falls from doubling to doubling a geometric series, which is fitted to them.
         The interval covers the seeds and the held-out pictures.
         """
-        falls = -np.diff(self.errors, axis=1)
+        doublings = np.log2(self.sizes[1:] / self.sizes[:-1])
+        falls = -np.diff(self.errors, axis=1) / doublings
         fall, ratio = _geometric(falls.mean(axis=0))
         value = fall * ratio
-        error = float(self.errors[:, -1].mean())
-        changed = min(1.0, abs(fall) + 0.3 * error)  # pictures whose answer differs between two sizes
         last = falls[:, -1]
-        spread = (float(last.var(ddof=1)) / len(last) + changed / max(self.held_out, 1)) ** 0.5
+        spread = float((last.var(ddof=1) / len(last) + (self.spread / doublings[-1]) ** 2) ** 0.5)
         return Estimate(value=value, interval=(value - 1.96 * ratio * spread - 0.002, value + 1.96 * spread))
 
     def needed(self, error: float) -> int | None:
@@ -60,7 +61,12 @@ class LearningCurve:
 
 
 def _geometric(falls: FloatArray) -> tuple[float, float]:
-    """The falls as a geometric series, by least squares: the last fall and the ratio from one to the next, in [0, 1]."""
+    """The falls as a geometric series, by least squares: the last fall and the ratio from one to the next, in [0, 1].
+
+    One fall alone tells no ratio: an error that falls with the root of the number of pictures is assumed.
+    """
+    if len(falls) == 1:
+        return float(falls[0]), 2**-0.5
     place = np.arange(len(falls)) - len(falls) + 1
     best, chosen = np.inf, (float(falls[-1]), 1.0)
     for ratio in np.linspace(0.1, 1, 19):
@@ -83,16 +89,22 @@ def learning_curve(context: Context, *, steps: int = 4, seeds: int = 5) -> Learn
 
 def _measure(context: Context, steps: int, seeds: int) -> LearningCurve:
     truth, labels = context.labels[context.held_out], context.labels
-    errors = np.zeros((seeds, steps), dtype=np.float32)
-    learnt = len(context.train) if context.splits_given else len(context.train) * 4 // 5
+    wrong = np.zeros((seeds, steps, len(truth)), dtype=bool)
+    kept = np.zeros(steps)
+    train, rank = context.train, np.zeros(len(labels), dtype=np.int64)
+    learnt = len(train) if context.splits_given else len(train) * 4 // 5
+    size = np.bincount(labels[train], minlength=context.num_classes)[labels]
     for seed in range(seeds):
-        rank = _rank_within_class(labels, np.random.default_rng(context.seed + seed))
-        size = np.bincount(labels, minlength=context.num_classes)[labels]
+        rank[train] = _rank_within_class(labels[train], np.random.default_rng(context.seed + seed))
         for step in range(steps):
             keep = rank < np.maximum(1, np.ceil(size / 2 ** (steps - 1 - step)))
-            errors[seed, step] = float((context.trial(keep=keep) != truth).mean())
-    sizes = np.array([round(learnt / 2 ** (steps - 1 - step)) for step in range(steps)], dtype=np.int64)
-    return LearningCurve(sizes=sizes, errors=errors, held_out=len(truth))
+            kept[step] += np.count_nonzero(keep[train])
+            wrong[seed, step] = context.trial(keep=keep) != truth
+    sizes = np.round(kept / seeds * learnt / len(train)).astype(np.int64)
+    fallen = (wrong[:, -2].astype(np.float32) - wrong[:, -1]).mean(axis=0)
+    spread = float(fallen.std(ddof=1)) / len(truth) ** 0.5
+    errors = wrong.mean(axis=2, dtype=np.float32)
+    return LearningCurve(sizes=sizes, errors=errors, held_out=len(truth), spread=spread)
 
 
 def _rank_within_class(labels: IntArray, rng: np.random.Generator) -> IntArray:

@@ -116,3 +116,17 @@ def test_classes_one_letter_apart_that_are_one_class_are_found():
     [found] = check_of("label-names").run(replace(world, labels=labels, classes=names).context())
     assert found.outcome is Outcome.FAIL
     assert found.points.value > 0.05
+
+
+@pytest.mark.parametrize("each", [6, 8, 12])
+def test_a_few_pictures_a_class_are_called_too_few(each):
+    world = faults.rare(faults.healthy(0, 900), each, classes=range(10))
+    [found] = check_of("too-few-images").run(world.context())
+    assert found.outcome is Outcome.FAIL, found.message
+    assert found.points.interval[0] >= 0.025
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_pictures_that_twice_as_many_would_help_little_are_enough(seed):
+    for finding in check_of("too-few-images").run(faults.healthy(seed, 600).context()):
+        assert finding.outcome is not Outcome.FAIL, finding.message
