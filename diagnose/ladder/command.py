@@ -135,7 +135,8 @@ class _Box:
     def _note(self, name: str, trial: _Trial) -> None:
         done, reached = trial.done, trial.reached
         if done.ending == "late":
-            needs = f"a larger --budget (it ran for {done.seconds:.0f} s without an end)"
+            where = f"; it was at {done.error}" if done.error else ""
+            needs = f"a larger --budget (it ran for {done.seconds:.0f} s without an end{where})"
             self._open.append(NotTested(name=name, needs=needs))
         elif done.ending == "failed":
             self._crashed(name, done)
@@ -147,6 +148,10 @@ class _Box:
 
     def _crashed(self, name: str, done: Done) -> None:
         """A crash on their own data is a finding; elsewhere the data may be to blame, which is ours."""
+        if "PermissionError" in done.error or "Permission denied" in done.error:
+            needs = f"a command that writes under {{out}} alone; elsewhere it is refused ({done.error})"
+            self._open.append(NotTested(name=name, needs=needs))
+            return
         if name != "theirs":
             self._failures.append(CheckFailure(check=name, error=done.error))
             return

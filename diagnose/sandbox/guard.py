@@ -1,16 +1,17 @@
-"""The worker's fences: writes stay in the scratch folder, memory is limited, ``os._exit`` is an exception.
+"""The worker's own fences: writes stay in the scratch folder, ``os._exit`` is an exception.
 
-These catch accidents, not attacks: a person runs their own code here. What another program does that their code
-starts is not seen.
+They know the line that did it. What never passes through Python (a library's own code, another program) the system's fence
+refuses, where it has one: see ``fence``.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
+
+from diagnose.sandbox.fence import confine_files, places
 
 # Audit events that change the disk, and which of their arguments are paths.
 _CHANGES = {
@@ -33,9 +34,8 @@ class OutsideError(PermissionError):
 
 
 def confine(scratch: Path) -> None:
-    """From now on this process may change files only under ``scratch`` and in the caches of hubs."""
-    allowed = [scratch, *_caches(), Path("/dev")]
-    roots = tuple(os.path.realpath(folder) for folder in allowed)
+    """From now on this process may change files only under ``scratch`` and where libraries keep theirs."""
+    roots = tuple(os.path.realpath(folder) for folder in places(scratch))
     inside = os.path.join
 
     def refuse(path: Any) -> None:
@@ -54,27 +54,7 @@ def confine(scratch: Path) -> None:
                 refuse(arguments[position])
 
     sys.addaudithook(hook)
-
-
-def _caches() -> Sequence[Path]:
-    """Where torch, timm and the hub keep downloads: their writes are not the person's."""
-    home = Path.home() / ".cache"
-    names = ("XDG_CACHE_HOME", "HF_HOME", "TORCH_HOME", "MPLCONFIGDIR")
-    return [home, *(Path(os.environ[n]) for n in names if n in os.environ)]
-
-
-def limit_memory(megabytes: int) -> None:
-    """Make allocations beyond ``megabytes`` fail with an exception. Does nothing where the system has no such limit."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return
-    limit = megabytes * 2**20
-    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    if hard != resource.RLIM_INFINITY:
-        limit = min(limit, hard)
-    # RLIMIT_DATA counts private memory that may be written; RLIMIT_AS would also count the libraries' reservations.
-    resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
+    confine_files(places(scratch))
 
 
 def catch_exit() -> None:

@@ -19,7 +19,7 @@ from typing import IO, Any
 
 import torch
 
-from diagnose.sandbox import guard
+from diagnose.sandbox import fence, guard
 from diagnose.sandbox.feed_audit import audit_loader, audit_schedule, audit_transforms
 from diagnose.sandbox.loss_audit import audit_loss
 from diagnose.sandbox.measurements import Loaded, Mishap, Variant, decode, encode
@@ -80,7 +80,7 @@ def _fence(scratch: Path, megabytes: int) -> None:
     guard.confine(scratch)
     guard.catch_exit()
     if not torch.cuda.is_available():  # the driver reserves far more than it uses
-        guard.limit_memory(megabytes)
+        fence.limit_memory(megabytes)
 
 
 class _Worker:

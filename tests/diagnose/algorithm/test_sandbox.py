@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,10 +15,14 @@ from diagnose.algorithm import ExamineOptions, examine
 from diagnose.findings import Outcome
 from diagnose.sandbox.measurements import Loaded, Mishap, ModelFacts, RunFacts, Variant, decode, encode
 from diagnose.sandbox.session import Request, Sandbox
+from tests.diagnose.fences import HAS_FENCE
 from zoo.errors import OptionError
 
 BASE = source_of("base")
 PLANTED = {fault.name: planted(BASE, fault, -1) for fault in CODE_FAULTS}
+fenced = pytest.mark.skipif(
+    subprocess.run([sys.executable, "-c", HAS_FENCE], check=False).returncode != 0, reason="the kernel has no Landlock"
+)
 
 
 @pytest.fixture
@@ -74,6 +80,25 @@ def test_what_would_change_files_outside_the_scratch_folder_is_refused(ask, tmp_
         assert (mishap.kind, mishap.line) == ("crash", 2)
 
     assert precious.read_text(encoding="utf-8") == "keep"
+
+
+@fenced
+def test_what_never_passes_through_python_cannot_change_files_outside_either(ask, tmp_path):
+    precious = tmp_path / "precious.txt"
+    precious.write_text("keep", encoding="utf-8")
+
+    saved = ask(f"import torch\ntorch.save(torch.ones(1), {str(precious)!r})\n")
+    removed = ask(f"import subprocess\nsubprocess.run(['rm', '-f', {str(precious)!r}], check=True)\n")
+
+    assert [(m.kind, m.line) for m in (saved, removed)] == [("crash", 2), ("crash", 2)]
+    assert precious.read_text(encoding="utf-8") == "keep"
+
+
+def test_what_is_written_beside_the_algorithm_or_in_the_temporary_folder_is_let_be(ask):
+    text = "import tempfile\nimport torch\ntorch.save(torch.ones(1), 'best.pth')\n"
+    text += "with tempfile.TemporaryDirectory() as folder:\n    torch.save(torch.ones(1), folder + '/best.pth')\nEPOCHS = 5\n"
+
+    assert ask(text).epochs == 5
 
 
 def test_files_beside_the_algorithm_can_be_imported_and_are_copies(ask, tmp_path):

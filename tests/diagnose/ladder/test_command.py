@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 
 import pytest
@@ -12,6 +13,7 @@ from diagnose.black_box.scores import read_score
 from diagnose.findings import Outcome
 from diagnose.ladder.command import command_rung
 from diagnose.submission import Submission
+from tests.diagnose.fences import HAS_FENCE
 from zoo.errors import OptionError
 
 #: A training without torch: the nearest mean picture. What is held out lies in val/.
@@ -105,6 +107,34 @@ def test_a_command_without_an_end_is_ended_and_not_blamed(rung):
 
     assert failed(seen) == set()
     assert "a larger --budget" in seen.not_tested[0].needs
+
+
+def test_where_a_command_without_an_end_hangs_is_told(rung):
+    seen = rung("import time\nwhile True: time.sleep(0.1)", budget=40)
+
+    assert "it was at train.py:25" in seen.not_tested[0].needs
+
+
+@pytest.mark.skipif(
+    subprocess.run([sys.executable, "-c", HAS_FENCE], check=False).returncode != 0, reason="the kernel has no Landlock"
+)
+def test_a_command_that_writes_elsewhere_is_refused_and_not_blamed(rung, tmp_path):
+    precious = tmp_path / "best.pth"
+    precious.write_text("keep")
+    seen = rung(f"open({str(precious)!r}, 'w').write('lost')")
+
+    assert precious.read_text() == "keep"
+    assert failed(seen) == set()
+    assert "writes under {out} alone" in seen.not_tested[0].needs
+    assert "train.py:24" in seen.not_tested[0].needs
+
+
+def test_memory_without_end_is_a_crash_with_its_line(rung, monkeypatch):
+    monkeypatch.setattr("diagnose.black_box.process._MEMORY", 0.05)
+    (crash,) = [f for f in rung("hoard = np.ones(10**12)").findings if f.cause == "crash"]
+
+    assert "Unable to allocate" in crash.message
+    assert "train.py:24" in crash.message
 
 
 def test_a_command_that_says_no_accuracy_is_told_what_is_understood(rung):
