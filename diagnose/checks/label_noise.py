@@ -37,7 +37,7 @@ class LabelNoise(Check[Context]):
     Remedy: look at the suspects (``--review``), correct or drop them (``--fix OUT`` writes the manifest).
 
     References: Northcutt et al. 2021, arXiv:2103.14749; Patrini et al. 2017, arXiv:1609.03683;
-    ``diagnose/noise.py`` says how the rate is estimated, ``benchmarks/results/label_noise.md`` how well.
+    ``diagnose/noise.py`` says how the rate is estimated, ``docs/diagnose.md`` how well.
     """
 
     name: ClassVar[str] = "label-noise"
