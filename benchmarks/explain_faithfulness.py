@@ -150,7 +150,7 @@ def subjects(root: Path, arguments: argparse.Namespace, seed: int) -> Iterator[t
     yield "ImageNet head", imagenet
 
 
-def measure(subject: Subject, done: set[str], write: Callable[[dict[str, Any]], None]) -> None:
+def measure(subject: Subject, wanted: Callable[[str], bool], write: Callable[[dict[str, Any]], None]) -> None:
     model, inputs, deletion = subject.model, subject.inputs, Deletion()
     with torch.no_grad():
         classes, others = (
@@ -174,7 +174,7 @@ def measure(subject: Subject, done: set[str], write: Callable[[dict[str, Any]], 
 
         work[name] = theirs
     for name, make in work.items():
-        if name in done:
+        if not wanted(name):
             continue
         start = time.process_time()
         maps, chosen = make()
@@ -228,6 +228,7 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs-faithfulness"))
     parser.add_argument("--out", type=Path, default=Path("explain_faithfulness.jsonl"))
     parser.add_argument("--only", default="", help="Models whose name holds this.")
+    parser.add_argument("--method", default="", help="Methods whose name holds this.")
     parser.add_argument("--report", action="store_true", help="Measure nothing.")
     arguments = parser.parse_args()
     for root in [] if arguments.report else arguments.data:
@@ -243,7 +244,10 @@ def main() -> None:
                         file.write(json.dumps(key | row) + "\n")
                     print(key["data"], key["model"], row["method"], f"{np.mean(row['gain']):.3f}", flush=True)
 
-                measure(make(), done, write)
+                def wanted(method: str, done: set[str] = done) -> bool:
+                    return arguments.method in method and method not in done
+
+                measure(make(), wanted, write)
     report(read_rows(arguments.out))
 
 
