@@ -19,11 +19,13 @@ from typing import Any, Self, TypeVar
 
 from diagnose.sandbox.copies import copy_code
 from diagnose.sandbox.measurements import Mishap, Variant, decode, encode
+from diagnose.sandbox.patience import processor_seconds, starved
 from diagnose.sandbox.pictures import Pictures, write
 from zoo.errors import OptionError
 
 R = TypeVar("R")
 _START_SECONDS = 120.0  # importing torch and timm on a busy machine
+_MOST_PATIENCE = 4  # times the limit that a worker may take by the clock, where it is kept from computing
 _FRAME = re.compile(r'File "(?P<file>.+)", line (?P<line>\d+)')
 
 
@@ -154,9 +156,15 @@ class Sandbox:
 
     def _receive(self, seconds: float) -> dict[str, Any] | None:
         """The next line of the worker, or ``None`` where it is silent for too long or gone."""
-        deadline = time.monotonic() + seconds
+        assert self._process is not None
+        before = processor_seconds(self._process.pid)
+        begun, deadline = time.monotonic(), time.monotonic() + seconds
         while b"\n" not in self._pending:
             ready, _, _ = select.select([self._answers], [], [], max(0.0, deadline - time.monotonic()))
+            patient = time.monotonic() - begun < _MOST_PATIENCE * seconds
+            if not ready and patient and starved(self._process.pid, before=before, seconds=seconds):
+                deadline = time.monotonic() + seconds / 4
+                continue
             chunk = os.read(self._answers, 65536) if ready else b""
             if not chunk:
                 return None
