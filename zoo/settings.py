@@ -101,15 +101,27 @@ _RANGES: tuple[tuple[str, float, float, str], ...] = (
 )
 
 
-def parse_time(text: str) -> float:
-    """Seconds from ``90``, ``90s``, ``10m`` or ``1.5h``."""
+def parse_time(text: str, option: str = "A time") -> float:
+    """Seconds from ``90``, ``90s``, ``10m`` or ``1.5h``.
+
+    Args:
+        text: As a person wrote it.
+        option: What it was written for, in the message.
+
+    Raises:
+        OptionError: It is no time above 0.
+    """
+    text = text.strip()
     unit = {"s": 1, "m": 60, "h": 3600}.get(text[-1:].lower())
     try:
         seconds = float(text[:-1]) * unit if unit else float(text)
     except ValueError:
-        raise OptionError(f"{text!r} is no time.", remedy="Write it like 90s, 10m or 1.5h.") from None
+        seconds = 0.0
     if not seconds > 0:
-        raise OptionError(f"A time must be above 0. Got {text!r} instead.", remedy="Write it like 90s, 10m or 1.5h.")
+        raise OptionError(
+            f"{option} must be above 0, written like 90s, 10m or 1.5h. Got {text!r} instead.",
+            remedy="Write it like 90s, 10m or 1.5h.",
+        )
     return seconds
 
 

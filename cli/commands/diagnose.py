@@ -80,7 +80,6 @@ def command(
     from dataclasses import replace
 
     from cli.output import print_json, progress, say
-    from diagnose.budget import seconds
     from diagnose.diagnosis import Options, diagnose_fully
     from diagnose.ladder.climb import Terms
     from diagnose.report import as_json, exit_status, text
@@ -88,6 +87,7 @@ def command(
     from diagnose.submission import Checkpoint, Submission, per_channel
     from zoo.errors import OptionError
     from zoo.request import new_file
+    from zoo.settings import parse_time
 
     judged = {} if answers is None else read_answers(answers)
     if init is not None:
@@ -101,7 +101,7 @@ def command(
     for written in filter(None, (report, review, fix)):
         new_file(written)
     options = Options(
-        budget=None if budget is None else seconds(budget),
+        budget=None if budget is None else parse_time(budget, "--budget"),
         full=full,
         terms=Terms(confirm=confirm),
         submission=Submission(

@@ -28,7 +28,7 @@ def command(
     from zoo.recommendation import recommend
     from zoo.settings import parse_time
 
-    seconds = parse_time(budget)
+    seconds = parse_time(budget, "--budget")
     with progress(quiet=json) as report:
         found = recommend(
             data, models=model or (), budget=seconds, seed=seed, device=device, offline=offline, progress=report

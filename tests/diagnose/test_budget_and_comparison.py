@@ -6,20 +6,20 @@ from scipy.stats import binomtest
 from sklearn.linear_model import Ridge
 
 from diagnose import linear
-from diagnose.budget import seconds
 from diagnose.comparison import accuracy, matched_cost, paired_difference, permutation_p, proportion
 from zoo.errors import OptionError
+from zoo.settings import parse_time
 
 
 @pytest.mark.parametrize(("span", "expected"), [("90", 90), ("30s", 30), ("5m", 300), ("1.5h", 5400), (" 2 m ", 120)])
 def test_spans_of_time_are_read(span, expected):
-    assert seconds(span) == expected
+    assert parse_time(span) == expected
 
 
 @pytest.mark.parametrize("span", ["", "soon", "-5m", "5 days", "m"])
 def test_what_is_no_span_of_time_is_refused(span):
     with pytest.raises(OptionError):
-        seconds(span)
+        parse_time(span)
 
 
 @pytest.mark.parametrize(("successes", "n"), [(0, 10), (7, 10), (10, 10), (412, 950)])
