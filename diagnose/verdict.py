@@ -33,7 +33,7 @@ from diagnose.findings import (
 )
 
 NEGLIGIBLE = 0.01  # a cause that costs less than this is a remark
-_EQUIVALENT = 0.03  # a gap whose interval ends below this is none
+_EQUIVALENT = 0.03  # a gap below this is none, unless it is significant
 #: Where the first fails, the others are what it looks like: they are read off labels that say nothing.
 _CONSEQUENCES = {"no-signal": frozenset({"class-overlap", "label-names", "label-noise"})}
 
@@ -200,8 +200,7 @@ def _complaint(results: Results, data: tuple[Finding, ...], algorithm: tuple[Fin
         return Level.GOOD
     if results.gap.interval[0] > 0 and results.gap.value >= NEGLIGIBLE:
         return Level.BAD
-    settled = results.gap.interval[1] < _EQUIVALENT or results.gap.value < NEGLIGIBLE
-    return Level.GOOD if settled else Level.UNCLEAR
+    return Level.GOOD if results.gap.value < _EQUIVALENT else Level.UNCLEAR
 
 
 def _blames_algorithm(results: Results, algorithm: tuple[Finding, ...]) -> bool:

@@ -146,6 +146,15 @@ def test_a_gap_that_straddles_zero_cannot_be_told():
     assert "straddles" in verdict.summary
 
 
+def test_a_small_gap_that_may_be_none_is_nothing_wrong():
+    yours = around(0.93, 0.04)
+    verdict = adjudicate(
+        Results(positive_control=WORKS, reference=around(0.945, 0.03), yours=yours, gap=around(0.015, 0.05))
+    )
+
+    assert verdict.conclusion is Conclusion.NOTHING
+
+
 def test_a_figure_that_straddles_the_target_cannot_be_told():
     results = Results(
         positive_control=WORKS,
