@@ -129,11 +129,9 @@ def confusion(scored: Sequence[Scored]) -> dict[str, dict[str, int]]:
 
 def coverage(scored: Sequence[Scored]) -> dict[str, tuple[float, int]]:
     """How often intervals hold the truth, by what they are of."""
-    reference, noise = [], []
+    noise = []
     for s in scored:
         row = s.row
-        if row["kind"] == "data" and abs(row["measuring"]) < LEAST:
-            reference.append(_holds(row["said"]["controls"]["reference"][1], row["fresh"]))
         found = [c for c in (*row["said"]["causes"], *row["said"]["remarks"]) if c["name"] == "label-noise"]
         if found and found[0]["rate"] and found[0]["rate"]["interval"] and not row["code"]:
             noise.append(_holds(found[0]["rate"]["interval"], row["noise"]))
@@ -144,7 +142,7 @@ def coverage(scored: Sequence[Scored]) -> dict[str, tuple[float, int]]:
         for cause in s.row["said"]["causes"][s.rank - 1 : s.rank]
         if cause["points"] and abs(s.row["measuring"]) < LEAST
     ]
-    return {"reference": share(reference), "noise rate": share(noise), "points of the cause": share(points)}
+    return {"noise rate": share(noise), "points of the cause": share(points)}
 
 
 def _holds(interval: Sequence[float], truth: float) -> bool:

@@ -146,8 +146,10 @@ def test_the_confusion_matrix_has_a_row_for_each_right_verdict():
 
 
 def test_intervals_are_counted_as_holding_the_truth_or_not():
-    held, missed = row("data", "data"), row("data", "data", fresh=0.95)
-    assert scoring.coverage(scoring.score([held, missed]))["reference"] == (0.5, 2)
+    rows = [row("data", "data", "label-noise", noise=rate) for rate in (0.1, 0.3)]
+    for one in rows:
+        one["said"]["causes"][0]["rate"] = {"interval": [0.05, 0.2]}
+    assert scoring.coverage(scoring.score(rows))["noise rate"] == (0.5, 2)
 
 
 def test_the_bare_rule_blames_the_data_under_its_threshold_only():
