@@ -15,7 +15,7 @@ demo: $(BIN)/zoo
 test:
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q -e '.[test]'
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n auto
 
 check: test
 	$(BIN)/ruff check .
