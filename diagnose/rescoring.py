@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from diagnose.comparison import accuracy, paired_difference
 from diagnose.context import Context
-from diagnose.findings import Estimate, Evidence, Example, Finding, Kind, Outcome, Side
+from diagnose.findings import Estimate, Evidence, Example, Finding, Kind, Outcome
 from diagnose.predictions import OwnPredictions
+from diagnose.rungs import algorithm_finding
 from zoo.neighbours import IntArray
+
+_finding = partial(algorithm_finding, "predictions")
 
 _LIFT = 0.1  # accuracy that renaming the outputs must win
 _DISAGREEMENT = 0.01  # between the accuracy stated and the one counted here
@@ -77,16 +82,16 @@ def _label_map(context: Context, predictions: OwnPredictions, rows: IntArray) ->
         kind=Kind.INTERVENTION,
     )
     if gain.value < _LIFT or gain.interval[0] <= 0:
-        return _finding("label-map", Outcome.PASS, "The outputs carry the right names.", evidence=(evidence,))
+        return _finding("label-map", Outcome.PASS, "The outputs carry the right names.", "", evidence)
     names = context.dataset.classes
     moved = [f"{names[i]} -> {names[renamed[i]]}" for i in range(n) if renamed[i] != i and table[i].sum()]
     return _finding(
         "label-map",
         Outcome.FAIL,
         f"The outputs are under wrong names: renaming them wins {100 * gain.value:.0f} points ({', '.join(moved[:5])}).",
-        remedy="Store the class order with the model, and read it where you predict: "
+        "Store the class order with the model, and read it where you predict: "
         f"class 0 is {names[0]!r}, class 1 {names[min(1, n - 1)]!r}, ...",
-        evidence=(evidence,),
+        evidence,
         points=gain,
     )
 
@@ -111,7 +116,8 @@ def _errors(context: Context, predictions: OwnPredictions, rows: IntArray, good:
         Outcome.REVIEW if len(alone) else Outcome.PASS,
         f"Of your model's {len(wrong)} errors the known-good model makes {len(wrong) - len(alone)} too; {len(alone)} are "
         "your model's alone.",
-        evidence=evidence,
+        "",
+        *evidence,
         examples=tuple(
             Example(
                 path=context.paths[i],
@@ -131,36 +137,11 @@ def _evaluation(context: Context, predictions: OwnPredictions, rows: IntArray) -
         statistic="accuracy counted here", value=counted.value, reference=context.got, sample_size=len(rows)
     )
     if off <= _DISAGREEMENT:
-        return _finding(
-            "evaluation", Outcome.PASS, "The stated accuracy is what the predictions give.", evidence=(evidence,)
-        )
+        return _finding("evaluation", Outcome.PASS, "The stated accuracy is what the predictions give.", "", evidence)
     return _finding(
         "evaluation",
         Outcome.FAIL,
         f"You state an accuracy of {100 * context.got:.1f} %, but these predictions have {100 * counted.value:.1f} %.",
-        remedy="Check how the score is computed, and that it is over these very pictures and labels.",
-        evidence=(evidence,),
-    )
-
-
-def _finding(
-    cause: str,
-    outcome: Outcome,
-    message: str,
-    *,
-    remedy: str = "",
-    evidence: tuple[Evidence, ...] = (),
-    examples: tuple[Example, ...] = (),
-    points: Estimate | None = None,
-) -> Finding:
-    return Finding(
-        check="predictions",
-        cause=cause,
-        side=Side.ALGORITHM,
-        outcome=outcome,
-        message=message,
-        remedy=remedy,
-        evidence=evidence,
-        examples=examples,
-        points=points,
+        "Check how the score is computed, and that it is over these very pictures and labels.",
+        evidence,
     )

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from diagnose.findings import CheckFailure, Control, Edit, Estimate, Evidence, Finding, Kind, NotTested, Outcome, Side
+from diagnose.findings import (
+    CheckFailure,
+    Control,
+    Edit,
+    Estimate,
+    Evidence,
+    Example,
+    Finding,
+    Kind,
+    NotTested,
+    Outcome,
+    Side,
+)
 from diagnose.verdict import Results
 
 
@@ -72,6 +84,7 @@ def algorithm_finding(
     message: str,
     remedy: str,
     *evidence: Evidence,
+    examples: tuple[Example, ...] = (),
     points: Estimate | None = None,
 ) -> Finding:
     """What a rung says of one cause on the algorithm's side."""
@@ -83,6 +96,7 @@ def algorithm_finding(
         message=message,
         remedy=remedy,
         evidence=evidence,
+        examples=examples,
         points=points,
     )
 
