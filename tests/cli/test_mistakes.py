@@ -216,24 +216,23 @@ def _untouched(folder: Path) -> list[str]:
     return sorted(str(path) for path in folder.rglob("*") if ".cache" not in path.parts and path.name != "lock")
 
 
-@pytest.mark.parametrize(("line", "word"), USAGES)
-def test_wrong_usage_is_told_at_once(line: str, word: str, prompt: Prompt, folder: Path) -> None:
+def _assert_told_at_once(prompt: Prompt, line: str, word: str, *, status: int) -> None:
     told = prompt.type(*_typed(line))
-    assert told.status == USAGE, told
+    assert told.status == status, told
     _assert_clear(told.err, word)
     assert told.out == ""
     assert not told.torch
     assert told.seconds < SECONDS
+
+
+@pytest.mark.parametrize(("line", "word"), USAGES)
+def test_wrong_usage_is_told_at_once(line: str, word: str, prompt: Prompt) -> None:
+    _assert_told_at_once(prompt, line, word, status=USAGE)
 
 
 @pytest.mark.parametrize(("line", "word"), FAILURES)
 def test_what_cannot_be_used_is_told_before_anything_slow(line: str, word: str, prompt: Prompt) -> None:
-    told = prompt.type(*_typed(line))
-    assert told.status == FAILED, told
-    _assert_clear(told.err, word)
-    assert told.out == ""
-    assert not told.torch
-    assert told.seconds < SECONDS
+    _assert_told_at_once(prompt, line, word, status=FAILED)
 
 
 @pytest.mark.parametrize(("line", "word"), DEEP)
