@@ -1,6 +1,8 @@
 """Pointing game and foreground share: photographs placed small on microscope pictures, so that their boxes are known.
 
-The model is Lite0 with a head fitted on the photographs; only pictures whose class it still finds are counted.
+The model is the run of ``zoo finetune efficientnet_lite0 PHOTOGRAPHS``, made under ``--runs`` where it is not there; only
+held-out pictures whose class it still finds are counted. ``auto`` chooses on others. Each row is printed as soon as it
+is there.
 
     python -m benchmarks.explain_boxes PHOTOGRAPHS BACKGROUNDS --images 24
 """
@@ -15,19 +17,18 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from benchmarks.explain_faithfulness import fitted, peers
-from explain import Deletion, attribute, class_weights, find_structure
+from benchmarks.explain_faithfulness import PART, Bench, interval
+from benchmarks.explain_subjects import Subject, held_out, run_of
 from explain.boxes import located
-from explain.choice import Calibration, choose
-from zoo.catalog import card
+from zoo.data.names import class_name
+from zoo.preprocess import Preprocess
 
 SIDE, OBJECT = 224, 112
 
 
-def placed(files: list[Path], grounds: list[Path], seed: int = 0) -> tuple[Tensor, np.ndarray]:
+def placed(files: list[Path], grounds: list[Path], preprocess: Preprocess, seed: int = 0) -> tuple[Tensor, np.ndarray]:
     """Inputs, and the masks of the photographs in them."""
     rng = np.random.default_rng(seed)
-    facts = card("efficientnet_lite0")
     pixels, masks = [], np.zeros((len(files), SIDE, SIDE), dtype=bool)
     for k, file in enumerate(files):
         ground = Image.open(grounds[int(rng.integers(len(grounds)))]).convert("RGB").resize((SIDE, SIDE))
@@ -35,7 +36,7 @@ def placed(files: list[Path], grounds: list[Path], seed: int = 0) -> tuple[Tenso
         ground.paste(Image.open(file).convert("RGB").resize((OBJECT, OBJECT)), (left, top))
         masks[k, top : top + OBJECT, left : left + OBJECT] = True
         pixels.append(np.asarray(ground))
-    return facts.preprocess.normalise(torch.from_numpy(np.stack(pixels))), masks
+    return preprocess.normalise(torch.from_numpy(np.stack(pixels))), masks
 
 
 def main() -> None:
@@ -43,30 +44,36 @@ def main() -> None:
     parser.add_argument("photographs", type=Path)
     parser.add_argument("backgrounds", type=Path)
     parser.add_argument("--images", type=int, default=24)
+    parser.add_argument("--calibration", type=int, default=12)
+    parser.add_argument("--runs", type=Path, default=Path("runs-faithfulness"))
     parser.add_argument("--skip", default="nothing", help="Leave out peers whose name holds this.")
     arguments = parser.parse_args()
-    model, held, _ = fitted(arguments.photographs)
-    grounds = sorted(arguments.backgrounds.rglob("*.jpg"))
-    inputs, masks = placed(held[: 3 * arguments.images], grounds)
-    wanted = [arguments.photographs / f.relative_to(arguments.photographs).parts[0] for f in held]
-    names = sorted({w.name for w in wanted})
+    run, wanted = run_of("probe", arguments.photographs, arguments.runs), arguments.images + arguments.calibration
+    files = [held_out(run)[k] for k in np.random.default_rng(0).permutation(len(held_out(run)))[: 3 * wanted]]
+    model = run.module().eval()
+    inputs, masks = placed(files, sorted(arguments.backgrounds.rglob("*.jpg")), run.preprocess)
     with torch.no_grad():
-        classes = torch.cat([model(part).argmax(1) for part in torch.split(inputs, 32)])
-    right = [k for k in range(len(inputs)) if names[int(classes[k])] == wanted[k].name][: arguments.images]
-    inputs, masks, classes = inputs[right], masks[right], classes[right]
-    weights = class_weights(classes, len(names))
-    structure = find_structure(model, inputs)
-    few = Calibration(inputs=inputs[:6], weights=weights[:6], structure=structure, how=Deletion())
-    method = choose(model, few).method
-    print(f"{len(right)} pictures; the object takes {masks.mean():.0%}; auto chose {method}\n")
-    print("| method | pointing game | relevance on the object |\n|---|---|---|")
-    ours = ("auto", lambda: attribute(model, inputs, weights, method=method, structure=structure).maps)
-    for name, work in [ours, *peers(model, inputs, classes)]:
+        found = torch.cat([model(part).argmax(1) for part in inputs.split(PART)]).tolist()
+    right = [k for k, f in enumerate(files) if run.classes[found[k]] == class_name(f.parent.name)][:wanted]
+    few, rest = right[: arguments.calibration], right[arguments.calibration :]
+    bench = Bench.of(Subject(model=model, inputs=inputs[rest], calibration=inputs[few]))
+    print(f"{len(rest)} of {len(files)} pictures; the object takes {masks[rest].mean():.0%}\n")
+    print("| method | pointing game | relevance on the object, 95 % interval | auto minus it |\n|---|---|---|---|")
+    best = np.zeros(0)
+    for name, work in bench.work([]):
         if arguments.skip in name:
             continue
-        scores = [located(m.float().detach().numpy(), mask) for m, mask in zip(work(), masks, strict=True)]
-        hits, share = np.mean([s.hit for s in scores]), np.mean([s.foreground for s in scores])
-        print(f"| {name} | {hits:.0%} | {share:.0%} |", flush=True)
+        maps, chosen = work()
+        scores = [located(m.float().detach().numpy(), mask) for m, mask in zip(maps, masks[rest], strict=True)]
+        hits, share = np.mean([s.hit for s in scores]), np.array([s.foreground for s in scores])
+        best = share if name == "auto" else best
+        ours = "" if name == "auto" else "{:+.0%} ({:+.0%} to {:+.0%})".format(*spread(best - share))
+        what = f"auto ({chosen})" if chosen else name
+        print(f"| {what} | {hits:.0%} | {'{:.0%} ({:.0%} to {:.0%})'.format(*spread(share))} | {ours} |", flush=True)
+
+
+def spread(values: np.ndarray) -> tuple[float, float, float]:
+    return float(values.mean()), *interval(values)
 
 
 if __name__ == "__main__":
