@@ -15,9 +15,10 @@ import json
 import os
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
@@ -115,24 +116,36 @@ def described(case: Case) -> Row:
 def expected(case: Case, twin: World, faulty: World) -> Row:
     """What is true of it, as far as data goes; what a fault in code costs shows beside its healthy twin's row."""
     if case.data is None:
-        more = {} if case.file or case.rung else {"doubling": round(doubling(twin, doubled(case, twin)), 4)}
-        return {"cost": 0.0, "noise": 0.0, **more}
-    true = cost(twin, faulty)
+        more = {} if case.file or case.rung else {"doubling": round(doubling(twin, doubled(case, twin))[0], 4)}
+        return {"cost": 0.0, "noise": [0.0, 0.0], **more}
+    true, claims = cost(twin, faulty)
+    points = asdict(claims)
+    if "too-few-images" in case.data.causes:
+        points["doubling"] = doubling(faulty, doubled(case, faulty))
     return {
         "cost": round(true.points, 4),
         "learning": [round(true.learning, 4), round(true.error, 4)],
         "measuring": round(true.measuring, 4),
         "fresh": round(true.fresh, 4),
-        "noise": round(wrong_labels(faulty), 4),
+        "points": {claim: [round(value, 4), round(error, 4)] for claim, (value, error) in points.items()},
+        "noise": [round(share, 4) for share in wrong_labels(faulty)],
     }
 
 
-def doubled(case: Case, twin: World) -> World:
-    """The twin with as many pictures more to learn from, taken from those it does not use; fresh ones are left."""
+def doubled(case: Case, few: World) -> World:
+    """The world with twice the pictures of each class to learn from, as far as the data set has them.
+
+    They are taken from those that the world does not use; fresh ones are left.
+    """
     larger = world(case.source, case.seed, train=2 * case.train, validation=VALIDATION)
-    new = [p for p in larger.pictures if p.name not in {q.name for q in twin.pictures}][: case.train]
-    unseen = tuple(p for p in larger.fresh if p.name not in {q.name for q in twin.pictures})
-    return replace(twin.added([replace(p, split="train") for p in new]), fresh=unseen)
+    used = {picture.name for picture in few.pictures}
+    left = Counter(p.label for p in few.pictures if p.split == "train")
+    new = []
+    for picture in larger.pictures:
+        if picture.name not in used and left[picture.label] > 0:
+            left[picture.label] -= 1
+            new.append(replace(picture, split="train"))
+    return replace(few.added(new), fresh=tuple(p for p in larger.fresh if p.name not in used))
 
 
 def brief(said: Row) -> Row:

@@ -16,6 +16,13 @@ LEAST = 0.03  # accuracy that a fault costs at least to count
 #: Accuracy that twice the pictures win on fresh ones: up to where a healthy set has enough, and from where it has too few.
 ENOUGH, TOO_FEW = 0.04, 0.1
 _UNDER = 0.03  # by which a sound file may lie under the known-good recipe
+#: What the points of a cause claim, by the names of ``truth.Claims``; causes that are left out claim none of these.
+_CLAIMS = {
+    **dict.fromkeys(("label-noise", "off-topic", "image-quality", "split-shift", "class-overlap"), "lost"),
+    **dict.fromkeys(("split-leakage", "group-leakage", "duplicates"), "inflated"),
+    "class-imbalance": "balanced",
+    "too-few-images": "doubling",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,19 +141,23 @@ def coverage(scored: Sequence[Scored]) -> dict[str, tuple[float, int]]:
         row = s.row
         found = [c for c in (*row["said"]["causes"], *row["said"]["remarks"]) if c["name"] == "label-noise"]
         if found and found[0]["rate"] and found[0]["rate"]["interval"] and not row["code"]:
-            noise.append(_holds(found[0]["rate"]["interval"], row["noise"]))
+            (low, high), (least, most) = found[0]["rate"]["interval"], row["noise"]
+            noise.append(low <= most and least <= high)
     points = [
-        _holds(cause["points"]["interval"], s.row["learning"][0])
+        _holds(cause["points"], s.row["points"][claim])
         for s in scored
         if s.row["kind"] == "data" and s.rank
         for cause in s.row["said"]["causes"][s.rank - 1 : s.rank]
-        if cause["points"] and abs(s.row["measuring"]) < LEAST
+        if cause["points"] and (claim := _CLAIMS.get(cause["name"])) in s.row["points"]
     ]
     return {"noise rate": share(noise), "points of the cause": share(points)}
 
 
-def _holds(interval: Sequence[float], truth: float) -> bool:
-    return interval[0] <= truth <= interval[1]
+def _holds(said: Row, truth: Sequence[float]) -> bool:
+    """Whether an interval holds what was measured: the measurement's own error is added to it in squares."""
+    (value, error), (low, high) = truth, said["interval"]
+    reach = said["value"] - low if value < said["value"] else high - said["value"]
+    return abs(value - said["value"]) <= (reach**2 + (1.96 * error) ** 2) ** 0.5
 
 
 def always_algorithm(scored: Sequence[Scored]) -> list[bool]:

@@ -1,7 +1,8 @@
 """What a data fault truly costs: measured on fresh pictures, against the healthy twin, by a classifier of our own.
 
 The classifier is scikit-learn's logistic regression on the features of one backbone. It shares no code with the probes of
-a diagnosis but the features.
+a diagnosis but the features. Points mean different things for different causes, and so each has a truth of its own: see
+:class:`Claims`.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ from zoo.features import embed
 
 _BACKBONE = "efficientnet_lite0"
 Matrix = npt.NDArray[np.floating]
+Right = npt.NDArray[np.bool_]
+#: A figure and its standard error.
+Measured = tuple[float, float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,31 +50,63 @@ class Cost:
         return max(self.learning, abs(self.measuring))
 
 
-def cost(twin: World, faulty: World) -> Cost:
-    """What the fault costs."""
+@dataclass(frozen=True, kw_only=True)
+class Claims:
+    """What the points of a cause may claim, each with its truth.
+
+    Attributes:
+        lost: Accuracy on the validation pictures, under their labels, that the fault takes away.
+        inflated: Accuracy on the validation pictures beyond what is had on fresh ones.
+        balanced: Mean recall on fresh pictures that the fault takes away.
+    """
+
+    lost: Measured
+    inflated: Measured
+    balanced: Measured
+
+
+def cost(twin: World, faulty: World) -> tuple[Cost, Claims]:
+    """What the fault costs, and what points of it may claim."""
     fresh = _features(replace(twin, pictures=twin.fresh))
     twin_fresh, twin_val = _right(twin, fresh)
     faulty_fresh, faulty_val = _right(faulty, fresh)
-    lost = twin_fresh.astype(float) - faulty_fresh
-    return Cost(
-        learning=float(lost.mean()),
-        error=float(lost.std() / len(lost) ** 0.5),
-        measuring=float((faulty_val.mean() - twin_val.mean()) - (faulty_fresh.mean() - twin_fresh.mean())),
-        fresh=float(faulty_fresh.mean()),
-    )
+    lost, seen = _difference(twin_fresh, faulty_fresh), _difference(twin_val, faulty_val)
+    inflated = (lost[0] - seen[0], float(np.hypot(lost[1], seen[1])))
+    true = Cost(learning=lost[0], error=lost[1], measuring=inflated[0], fresh=float(faulty_fresh.mean()))
+    return true, Claims(lost=seen, inflated=inflated, balanced=_recall_lost(twin_fresh, faulty_fresh, fresh[1]))
 
 
-def doubling(twin: World, doubled: World) -> float:
-    """Accuracy on fresh pictures that twice the training pictures win; ``doubled`` has the twin's among its own."""
+def doubling(few: World, doubled: World) -> Measured:
+    """Accuracy on fresh pictures that twice the training pictures win; ``doubled`` has the few among its own."""
     fresh = _features(replace(doubled, pictures=doubled.fresh))
-    few, many = (_right(w, fresh)[0].mean() for w in (twin, doubled))
-    return float(many - few)
+    before, after = (_right(w, fresh)[0] for w in (few, doubled))
+    return _difference(after, before)
 
 
-def wrong_labels(world: World) -> float:
-    """The share of labels that say another class than the true one."""
+def wrong_labels(world: World) -> tuple[float, float]:
+    """The share of labels that say another class than the true one, at least and at most.
+
+    Where a picture shows no class, whether its label is wrong is a matter of words: it counts only in the second.
+    """
     true = np.array(world.true_classes)
-    return float(np.mean([true[p.label] != p.truth for p in world.pictures]))
+    wrong = np.array([true[p.label] != p.truth for p in world.pictures])
+    unseen = np.array([not p.shown for p in world.pictures])
+    return float((wrong & ~unseen).mean()), float((wrong | unseen).mean())
+
+
+def _difference(first: Right, second: Right) -> Measured:
+    """Accuracy of the first over the second, paired where both are of the same pictures."""
+    value = float(first.mean() - second.mean())
+    if len(first) == len(second):
+        return value, float((first.astype(float) - second).std() / len(first) ** 0.5)
+    return value, float(np.hypot(*(right.std() / len(right) ** 0.5 for right in (first, second))))
+
+
+def _recall_lost(before: Right, after: Right, truth: IntArray) -> Measured:
+    """Mean recall before over that after, on the same pictures."""
+    falls = [_difference(before[truth == label], after[truth == label]) for label in np.unique(truth)]
+    values, errors = np.array(falls).T
+    return float(values.mean()), float((errors**2).sum() ** 0.5 / len(falls))
 
 
 def _features(world: World, *splits: str) -> tuple[Matrix, IntArray]:
@@ -84,7 +120,7 @@ def _features(world: World, *splits: str) -> tuple[Matrix, IntArray]:
         return np.array(found.matrix(_BACKBONE), dtype=np.float64), labels
 
 
-def _right(world: World, fresh: tuple[Matrix, IntArray]) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+def _right(world: World, fresh: tuple[Matrix, IntArray]) -> tuple[Right, Right]:
     """Where a classifier fitted on the training pictures gives fresh ones their true class, and validation their label."""
     features, labels = _features(world, "train")
     model = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=200)).fit(features, labels)

@@ -39,13 +39,17 @@ _MOST = 1.5  # how many times the smallest class's share another may have
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """One encoded picture: ``name`` without folders, the given label, the true one, train or val."""
+    """One encoded picture: ``name`` without folders, the given label, the true one, train or val.
+
+    ``shown`` says whether its class can be seen in it at all; where it cannot, no label of it is right or wrong.
+    """
 
     name: str
     data: bytes
     label: int
     truth: int
     split: str
+    shown: bool = True
 
     def changed(self, change: Change) -> Picture:
         """The same picture, its pixels changed."""

@@ -13,7 +13,7 @@ from benchmarks.faults.families import DataFault
 from benchmarks.faults.handed import HEALTHY, train
 from benchmarks.faults.registry import CODE_FAULTS, DATA_FAULTS, HANDED_FAULTS, SETS, cases, half_of, planted, source_of
 from benchmarks.faults.report import matrix, table
-from benchmarks.faults.run import described, pending
+from benchmarks.faults.run import VALIDATION, described, doubled, pending, spoilt
 from benchmarks.faults.truth import cost, wrong_labels
 from benchmarks.faults.worlds import World, world
 from diagnose.check import ALGORITHM_CHECKS, DATA_CHECKS
@@ -78,8 +78,24 @@ def test_a_fault_of_the_data_changes_the_world_the_same_way_each_time(fault: Dat
 
 def test_uniform_noise_is_as_frequent_as_it_says(digits: World):
     fault = next(fault for fault in DATA_FAULTS if fault.name == "noise-uniform")
-    assert wrong_labels(fault.plant(digits, 0.25, np.random.default_rng(0))) == 0.25
-    assert wrong_labels(digits) == 0
+    assert wrong_labels(fault.plant(digits, 0.25, np.random.default_rng(0))) == (0.25, 0.25)
+    assert wrong_labels(digits) == (0, 0)
+
+
+def test_labels_of_pictures_that_show_nothing_are_neither_right_nor_wrong(digits: World):
+    blank = next(fault for fault in DATA_FAULTS if fault.name == "blank-pages")
+    assert wrong_labels(blank.plant(digits, 0.1, np.random.default_rng(0))) == (0, 0.1)
+
+
+def test_a_doubled_world_has_twice_the_training_pictures_of_a_class_and_none_that_are_judged():
+    case = next(c for c in ALL if c.data and c.data.name == "few-pictures" and c.source == "digits")
+    few = spoilt(case, world("digits", case.seed, train=case.train, validation=VALIDATION))
+    twice = doubled(case, few)
+    counts = [Counter(p.label for p in w.pictures if p.split == "train") for w in (few, twice)]
+    assert counts[1] == {label: 2 * count for label, count in counts[0].items()}
+    learnt = {p.name for p in twice.pictures}
+    assert not learnt & {p.name for p in twice.fresh}
+    assert [p for p in twice.pictures if p.split == "val"] == [p for p in few.pictures if p.split == "val"]
 
 
 def test_a_world_is_written_as_a_folder_of_classes(digits: World, tmp_path):
@@ -98,7 +114,7 @@ def row(kind: str, verdict: str, *causes: str, cost: float = 0.2, theirs: float 
         controls |= {"theirs": [theirs, [0.0, 1.0]], "known-good": [0.9, [0.8, 1.0]]}
     named = [{"name": name, "side": "data", "points": None, "rate": None} for name in causes]
     said = {"verdict": verdict, "strength": "none", "causes": named, "remarks": [], "controls": controls, "yours": None}
-    truth = {"cost": cost, "learning": [cost, 0.01], "measuring": 0.0, "fresh": 0.75, "noise": 0.0}
+    truth = {"cost": cost, "learning": [cost, 0.01], "measuring": 0.0, "fresh": 0.75, "noise": [0.0, 0.0], "points": {}}
     return {**described(case), **truth, "said": said, "seconds": 6.0, **others}
 
 
@@ -146,10 +162,20 @@ def test_the_confusion_matrix_has_a_row_for_each_right_verdict():
 
 
 def test_intervals_are_counted_as_holding_the_truth_or_not():
-    rows = [row("data", "data", "label-noise", noise=rate) for rate in (0.1, 0.3)]
+    rates = ([0.1, 0.1], [0.3, 0.3], [0.0, 0.1], [0.3, 0.4])
+    rows = [row("data", "data", "label-noise", noise=rate) for rate in rates]
     for one in rows:
         one["said"]["causes"][0]["rate"] = {"interval": [0.05, 0.2]}
-    assert scoring.coverage(scoring.score(rows))["noise rate"] == (0.5, 2)
+    assert scoring.coverage(scoring.score(rows))["noise rate"] == (0.5, 4)
+
+
+def test_points_are_held_against_what_their_cause_claims_and_the_error_of_the_truth_is_granted():
+    said = {"value": 0.1, "interval": [0.07, 0.14]}
+    for truth, held in (([0.12, 0.0], True), ([0.06, 0.0], False), ([0.06, 0.02], True), ([0.15, 0.001], False)):
+        points = {"lost": truth, "doubling": [0.5, 0.0]}
+        one = row("data", "data", "image-quality", points=points, data_causes=["image-quality"])
+        one["said"]["causes"][0]["points"] = said
+        assert scoring.coverage(scoring.score([one]))["points of the cause"] == (float(held), 1)
 
 
 def test_the_bare_rule_blames_the_data_under_its_threshold_only():
@@ -197,13 +223,15 @@ def test_the_cost_of_a_fault_is_seen_on_fresh_pictures_and_noise_in_validation_a
     twin = world("digits", 0, train=320, validation=200)
     by_name = {fault.name: fault for fault in DATA_FAULTS}
 
-    few = cost(twin, by_name["few-pictures"].plant(twin, 3, np.random.default_rng(0)))
-    careless = cost(twin, by_name["noise-in-validation"].plant(twin, 0.35, np.random.default_rng(0)))
+    few, _ = cost(twin, by_name["few-pictures"].plant(twin, 3, np.random.default_rng(0)))
+    careless, claims = cost(twin, by_name["noise-in-validation"].plant(twin, 0.35, np.random.default_rng(0)))
 
     assert few.learning > 0.1
     assert careless.learning == 0
     assert careless.measuring == pytest.approx(-0.35 * careless.fresh, abs=0.06)
-    assert cost(twin, twin).points == 0
+    assert claims.lost[0] == pytest.approx(-careless.measuring)
+    assert claims.balanced[0] == 0
+    assert cost(twin, twin)[0].points == 0
 
 
 def test_no_class_of_a_world_is_far_more_frequent_than_another(monkeypatch):

@@ -19,6 +19,12 @@ def repainted(world: World, rows: IntArray, change: Callable[[int], Change]) -> 
     return world.put({int(r): world.pictures[int(r)].changed(change(world.pictures[int(r)].label)) for r in rows})
 
 
+def covered(world: World, rows: IntArray, change: Change) -> World:
+    """Pixels of some pictures changed so that their class can hardly be seen in them, if at all."""
+    changed = repainted(world, rows, lambda _label: change)
+    return changed.put({int(r): replace(changed.pictures[int(r)], shown=False) for r in rows})
+
+
 @data_fault("files-truncated", "unreadable-files", (0.2, 0.6))
 def truncated(world: World, share: float, rng: np.random.Generator) -> World:
     """Downloads that stopped half way."""
@@ -35,16 +41,14 @@ def dark(world: World, share: float, rng: np.random.Generator) -> World:
         noise = rng.integers(0, 6, (image.height, image.width, 3))
         return Image.fromarray(np.uint8(np.asarray(image) // 40 + noise))
 
-    return repainted(world, rows, lambda _label: cover)
+    return covered(world, rows, cover)
 
 
 @data_fault("pictures-blurred", "image-quality", (0.3, 0.6))
 def blurred(world: World, share: float, rng: np.random.Generator) -> World:
     """Out of focus beyond recognition."""
     rows = share_of(np.arange(len(world.pictures)), share, rng)
-    return repainted(
-        world, rows, lambda _label: lambda image: image.filter(ImageFilter.GaussianBlur(max(image.size) / 7))
-    )
+    return covered(world, rows, lambda image: image.filter(ImageFilter.GaussianBlur(max(image.size) / 7)))
 
 
 @data_fault("strangers", "off-topic", (0.1, 0.25))
@@ -52,14 +56,16 @@ def strangers(world: World, share: float, rng: np.random.Generator) -> World:
     """Pictures of another data set under labels of this one."""
     other = drawn(SETS[(SETS.index(world.name) + 1) % len(SETS)], int(rng.integers(1000)))
     rows = share_of(np.arange(len(world.pictures)), share, rng)
-    return world.put({int(r): replace(world.pictures[int(r)], data=other.fresh[i].data) for i, r in enumerate(rows)})
+    return world.put(
+        {int(r): replace(world.pictures[int(r)], data=other.fresh[i].data, shown=False) for i, r in enumerate(rows)}
+    )
 
 
 @data_fault("blank-pages", "image-quality off-topic duplicates conflicting-duplicates", (0.1, 0.3))
 def blank(world: World, share: float, rng: np.random.Generator) -> World:
     """Single-coloured placeholders ("picture not available")."""
     rows = share_of(np.arange(len(world.pictures)), share, rng)
-    return repainted(world, rows, lambda _label: lambda image: Image.new("RGB", image.size, (228, 228, 230)))
+    return covered(world, rows, lambda image: Image.new("RGB", image.size, (228, 228, 230)))
 
 
 @data_fault("camera-differs", "split-shift", (0.5, 0.9))
