@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import weakref
 
 import pytest
 import torch
@@ -82,12 +83,138 @@ def test_the_training_is_the_same_to_the_last_bit():
 
 def test_no_tensor_and_no_hook_is_left():
     model, seen = loop(10, watched=True)
-    gc.collect()
+    weight = weakref.ref(next(model.parameters()))
 
     assert not any(isinstance(v, torch.Tensor) for r in seen.records for v in vars(r).values())
-    assert seen._loss is None
-    assert not model._forward_pre_hooks
-    assert not seen._optimizer._optimizer_step_pre_hooks
+    assert not any(m._forward_pre_hooks or m._forward_hooks for m in model.modules())
+    del model
+    gc.collect()
+    assert weight() is None
+    assert seen.records
+
+
+def network() -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(20, 64), nn.ReLU(), nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, 4))
+
+
+def sound(model, parameters, *, training: bool = True, forward=None):
+    """What the watch sees of a sound loop over the parameters that it is given, by cause."""
+    optimizer, loss_fn = torch.optim.SGD(parameters, lr=0.05), nn.CrossEntropyLoss()
+    model.train(training)
+    with watch(model, optimizer, loss_fn, every=3) as seen:
+        for _ in range(12):
+            optimizer.zero_grad()
+            loss_fn((forward or model)(torch.randn(8, 20)), torch.randint(0, 4, (8,))).backward()
+            optimizer.step()
+    return {o.cause: o for o in seen.observations() if o.certainty is not Certainty.NONE}
+
+
+def test_a_head_that_is_not_in_the_optimizer_is_seen():
+    model = network()
+
+    seen = sound(model, model[:4].parameters())
+
+    assert list(seen) == ["frozen-parameters"]
+    assert seen["frozen-parameters"].certainty is Certainty.SURE
+    assert "(4)" in seen["frozen-parameters"].message
+
+
+def test_a_head_that_is_frozen_is_seen():
+    model = network()
+    model[4].requires_grad_(requires_grad=False)
+
+    assert sound(model, model.parameters())["frozen-parameters"].certainty is Certainty.SURE
+
+
+def test_a_layer_that_the_optimizer_lacks_between_others_is_a_hint():
+    model = network()
+
+    seen = sound(model, [*model[0].parameters(), *model[4].parameters()])
+
+    assert {o.certainty for o in seen.values()} == {Certainty.HINT}
+    assert "2.weight, 2.bias" in seen["frozen-parameters"].message
+
+
+def test_layers_that_no_gradient_reaches_are_a_hint_and_not_a_missing_update():
+    model = network()
+
+    def detached(inputs):
+        with torch.no_grad():
+            features = model[:4](inputs)
+        return model[4](features)
+
+    seen = sound(model, model.parameters(), forward=detached)
+
+    assert {(o.cause, o.certainty) for o in seen.values()} == {("frozen-parameters", Certainty.HINT)}
+    assert "67%" in seen["frozen-parameters"].message  # four of six tensors
+
+
+def test_a_backbone_frozen_on_purpose_is_silent_either_way():
+    switched, left_out = network(), network()
+    switched[:4].requires_grad_(requires_grad=False)
+
+    assert sound(switched, switched.parameters()) == {}
+    # Its gradients pile up, for nobody resets them: that is no fault of what trains.
+    assert sound(left_out, left_out[4].parameters()) == {}
+
+
+def test_a_frozen_backbone_in_evaluation_mode_is_silent():
+    model = network()
+    model.insert(1, nn.BatchNorm1d(64))
+
+    assert sound(model, model[5].parameters(), training=False) == {}
+    assert "train-mode" in sound(model, model.parameters(), training=False)
+
+
+def test_a_frozen_teacher_beside_the_model_is_silent():
+    student = nn.ModuleDict({"own": network(), "teacher": network().requires_grad_(requires_grad=False)})
+
+    def forward(inputs):
+        return student["own"](inputs) + 0 * student["teacher"](inputs)
+
+    assert sound(student, student["own"].parameters(), forward=forward) == {}
+
+
+def test_gradients_that_come_about_inside_step_are_seen():
+    torch.manual_seed(0)
+    model, loss_fn = network(), nn.CrossEntropyLoss()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = loss_fn(model(torch.randn(8, 20)), torch.randint(0, 4, (8,)))
+        loss.backward()
+        return loss
+
+    with watch(model, optimizer, loss_fn, every=3) as seen:
+        for _ in range(12):
+            optimizer.step(closure)
+
+    assert len(seen.records) == 4
+    assert all(r.gradient_norm > 0 and r.loss > 0 for r in seen.records)
+    assert {o.certainty for o in seen.observations()} == {Certainty.NONE}
+
+
+def test_updates_that_mixed_precision_skips_are_silent():
+    torch.manual_seed(0)
+    model, loss_fn = network(), nn.CrossEntropyLoss()
+    optimizer, scaler = torch.optim.SGD(model.parameters(), lr=0.05), torch.amp.GradScaler("cpu", init_scale=2.0**127)
+    skipped = 0
+    with watch(model, optimizer, loss_fn, every=3) as seen:
+        for _ in range(150):
+            optimizer.zero_grad()
+            with torch.autocast("cpu", dtype=torch.float16):
+                loss = loss_fn(model(torch.randn(8, 20)), torch.randint(0, 4, (8,)))
+            before = scaler.get_scale()
+            scaler.scale(loss).backward()
+            scaler.step(optimizer)
+            scaler.update()
+            skipped += scaler.get_scale() < before
+
+    assert skipped > 3
+    assert len(seen.records) > 3
+    assert {o.certainty for o in seen.observations()} == {Certainty.NONE}
 
 
 @pytest.mark.slow
