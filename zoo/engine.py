@@ -11,6 +11,7 @@ import json
 import os
 import platform
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Literal, get_args
 
@@ -105,7 +106,9 @@ def choose(card: Card, module: nn.Module, device: torch.device, *, images: int, 
         return remembered
     if images < WORTH_MEASURING:
         reason = "asked for" if name != "auto" else "default: the job is short"
-        return Engine(name=names[0], batch=_DEFAULT_BATCH, reason=reason)
+        # Plain float32 runs every model; that others do is seen, not supposed.
+        first = names[0] if names == ("float32",) else next(_running(card, module, names))[0]
+        return Engine(name=first, batch=_DEFAULT_BATCH, reason=reason)
     engine = _measured(card, module, names)
     _remember(key, engine)
     return engine
@@ -145,10 +148,8 @@ def _measured(card: Card, module: nn.Module, names: tuple[Name, ...]) -> Engine:
     """Times every engine at every batch size on one core, interleaved; the least of each counts."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    runners = _runners(card, module, names)
+    runners = dict(_running(card, module, names))
     pixels = _noise(card, max(_CPU_BATCHES))
-    for runner in runners.values():
-        runner(pixels[:2])
     seconds: dict[tuple[Name, int], float] = {}
     for _ in range(_TRIALS):
         for name, runner in runners.items():
@@ -164,17 +165,24 @@ def _measured(card: Card, module: nn.Module, names: tuple[Name, ...]) -> Engine:
     return Engine(name=name, batch=batch, reason=f"measured, images/s on one core: {told}")
 
 
-def _runners(card: Card, module: nn.Module, names: tuple[Name, ...]) -> dict[Name, Runner]:
-    """One a name, but for those that cannot run this model while there are others."""
-    found: dict[Name, Runner] = {}
+def _running(card: Card, module: nn.Module, names: tuple[Name, ...]) -> Iterator[tuple[Name, Runner]]:
+    """Engines beside their names, warm; without those that cannot run this model, while there are others.
+
+    Raises:
+        ModelError: The only engine cannot run this model.
+    """
     for name in names:
         own = copy.deepcopy(module)
         try:
-            found[name] = Runner(own, card.preprocess, name, batch=max(_CPU_BATCHES), device=torch.device("cpu"))
-        except ModelError:
-            if len(names) == 1:
+            runner = Runner(own, card.preprocess, name, batch=max(_CPU_BATCHES), device=torch.device("cpu"))
+            runner(_noise(card, 2))
+        except (ModelError, NotImplementedError) as error:  # PyTorch lacks some operations in some precisions
+            if len(names) > 1:
+                continue
+            if isinstance(error, ModelError):
                 raise
-    return found
+            raise ModelError(f"{card.name} cannot be run in {name}: {error}.", remedy="unset ZOO_ENGINE") from error
+        yield name, runner
 
 
 def _noise(card: Card, count: int) -> Pixels:

@@ -175,7 +175,7 @@ def test_the_quickest_of_what_was_measured_is_chosen(monkeypatch: pytest.MonkeyP
 
 
 class Odd(torch.nn.Module):
-    """A model of an operation that OpenVINO does not have."""
+    """A model of an operation that OpenVINO does not have, nor PyTorch but in float32 and float64."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -192,6 +192,16 @@ def test_a_model_that_openvino_cannot_run_takes_another_engine_unless_it_was_ask
     assert "float32" in chosen.reason
     with pytest.raises(ModelError, match="OpenVINO cannot run this model"):
         engine.choose(LENET, Odd().eval(), CPU, images=engine.WORTH_COMPILING, name="openvino")
+
+
+@pytest.mark.parametrize("images", [10, engine.WORTH_MEASURING])
+def test_a_model_that_bfloat16_cannot_run_takes_float32_unless_it_was_asked_for(
+    monkeypatch: pytest.MonkeyPatch, images: int
+) -> None:
+    monkeypatch.setattr(engine, "best_precision", lambda _: "bf16")
+    assert engine.choose(LENET, Odd().eval(), CPU, images=images).name == "float32"
+    with pytest.raises(ModelError, match="cannot be run in bfloat16"):
+        engine.choose(LENET, Odd().eval(), CPU, images=images, name="bfloat16")
 
 
 def test_an_engine_that_is_unknown_or_not_here_is_an_error_that_says_what_to_do(without_openvino: None) -> None:
