@@ -42,7 +42,8 @@ def wilson_interval(right: int, count: int, *, z: float = 1.959964) -> tuple[flo
     centre = share + z * z / (2 * count)
     half = z * (share * (1 - share) / count + z * z / (4 * count * count)) ** 0.5
     scale = 1 + z * z / count
-    return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
+    # Rounding must not leave the share itself outside, where it is 0 or 1.
+    return max(0.0, min(share, (centre - half) / scale)), min(1.0, max(share, (centre + half) / scale))
 
 
 def confusion_matrix(labels: IntArray, predicted: IntArray, num_classes: int) -> IntArray:

@@ -14,6 +14,7 @@ from zoo.errors import DataError
 from zoo.files import write_text
 from zoo.metrics import Scores, scores
 
+_COLUMNS = ["path", "label", "predicted"]
 _PROBABILITY = "prob:"
 
 
@@ -47,7 +48,7 @@ class Predictions:
         """Write ``path,label,predicted,prob:CLASS,...`` with one row an image, atomically."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["path", "label", "predicted", *(_PROBABILITY + name for name in self.classes)])
+        writer.writerow([*_COLUMNS, *(_PROBABILITY + name for name in self.classes)])
         for file, label, guess, row in zip(self.paths, self.labels, self.predicted, self.probabilities, strict=True):
             name = self.classes[label] if label >= 0 else ""
             writer.writerow([file, name, self.classes[guess], *(f"{p:.6g}" for p in row)])
@@ -65,6 +66,8 @@ class Predictions:
                 csv.reader(io.StringIO(path.read_bytes().decode("utf-8", errors="surrogateescape"), newline=""))
             )
             header, body = rows[0], rows[1:]
+            if header[:3] != _COLUMNS:
+                raise ValueError(f"found {','.join(header[:3])}")
             classes = tuple(c.removeprefix(_PROBABILITY) for c in header[3:])
             index = {name: i for i, name in enumerate(classes)} | {"": -1}
             labels = np.array([index[row[1]] for row in body], dtype=np.int64)
