@@ -1,6 +1,7 @@
 """The labels of a whole data set, examined once for all checks that ask: in blocks, so that a million images fit.
 
-Classes that cannot be told apart are taken as one class here: that either label is borne is no mistake.
+Classes that cannot be told apart are taken as one class here: that either label is borne is no mistake. It may be one all
+the same, and the upper end of the rate allows for it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from diagnose.context import Context
+from diagnose.findings import Estimate
 from diagnose.label_errors import Suspects, suspects
 from diagnose.noise import NoiseRate, noise_rate
 from diagnose.opinions import FloatArray, IntArray, Judges, Opinions
@@ -102,7 +104,7 @@ def _examine(context: Context) -> Examination:
         raise ValueError("The examination of labels needs images of two classes.")
     same = [pair for pair in confused(context) if pair.same]
     first = _apart(first_block(context), same, context.num_classes)
-    noise = noise_rate(first.opinions, first.labels)
+    noise = _with_merged(noise_rate(first.opinions, first.labels), same, first.rows)
     held_out = np.isin(first.rows, context.held_out)
     within = noise if held_out.all() else noise_rate(first.opinions.of(held_out), first.labels[held_out])
     parts = [(block, _suspects(context, block, noise)) for block in _every(context, first, same)]
@@ -116,6 +118,13 @@ def _examine(context: Context) -> Examination:
         suggested=np.concatenate([found.suggested[found.flagged] for _, found in parts])[order],
         expected=(sum(found.expected[0] for _, found in parts), sum(found.expected[1] for _, found in parts)),
     )
+
+
+def _with_merged(noise: NoiseRate, same: list[Pair], rows: IntArray) -> NoiseRate:
+    """The rate, its upper end raised by the labels that would be wrong were each pair of like classes two in truth."""
+    (low, high), value = noise.rate.interval, noise.rate.value
+    between = sum(pair.mistaken * pair.images for pair in same) / len(rows)
+    return replace(noise, rate=Estimate(value=value, interval=(low, min(1.0, high + between))))
 
 
 def _every(context: Context, first: Block, same: list[Pair]) -> Iterator[Block]:

@@ -43,6 +43,7 @@ _VARIANCE, _BROAD_VARIANCE = 1.3, 0.43  # of the two counts, over rate (1 - rate
 _ERRORS = 3.0  # of the classifiers, for every quarrel among them, at most
 _BIAS = 0.1  # of the disagreement outside, how much of it may leak into the sure part
 _FLOOR = 0.005  # rates that are not told from zero
+_RESEMBLING_FROM, _RESEMBLING_WIDTH = 0.08, 0.3  # mean rank above 1/2 from which, until none is, not all need be wrong
 _LEARNT, _BROAD_LEARNT = 0.15, 0.1  # at high rates classifiers learn the noise: error of the counts over their square
 _MARGIN = 0.0025
 _FREE = 0.01  # that the wide end may always add
@@ -218,13 +219,19 @@ def _counted(sure: _Counts, broad: _Counts) -> float:
 
 
 def _lower_end(sure: _Counts, broad: _Counts, every: float, n: int) -> float:
-    """The larger of what the sure part and the broad part, its errors taken off, leave at least."""
-    least = sure.rate + (min(sure.rate, broad.unlike) - sure.rate) / 3
-    bias = max(_FLOOR, _BIAS * (every - sure.rate)) + _LEARNT * sure.rate**2
+    """The larger of what the sure part and the broad part, its errors taken off, leave at least.
+
+    Labels that contradict sure classifiers and yet resemble the image may be right, and the classifiers wrong: those
+    are left out as their mean rank says. Blind noise is as frequent in the sure part as in the broad one, which is
+    therefore not believed beyond it.
+    """
+    blind = float(np.clip(1 - (sure.affinity - 0.5 - _RESEMBLING_FROM) / _RESEMBLING_WIDTH, 0, 1))
+    least = blind * (sure.rate + (min(sure.rate, broad.unlike) - sure.rate) / 3)
+    bias = max(_FLOOR, sure.quarrel, _BIAS * (every - sure.rate)) + _LEARNT * sure.rate**2
     broad_bias = broad.errors + _FLOOR + _BROAD_LEARNT * broad.rate**2
     ends = (
         least - _spread(_counted(sure, broad), n, _VARIANCE) - bias,
-        broad.rate - _spread(broad.rate, n, _BROAD_VARIANCE) - broad_bias,
+        min(broad.rate - _spread(broad.rate, n, _BROAD_VARIANCE) - broad_bias, blind * sure.rate),
     )
     return max(0.0, *ends)
 

@@ -107,3 +107,17 @@ def test_the_count_of_nearly_sure_images_narrows_the_interval_where_classifiers_
         np.diff(noise_rate(judges(y, CLASSES), y).rate.interval)[0] for y in (planted(labels, 0.1, s) for s in range(5))
     ]
     assert np.median(widths) < 2 * 1.9 * np.sqrt(1.3 * 0.09 / len(labels)) + 0.0125
+
+
+def test_labels_that_look_right_to_the_classifiers_too_are_not_surely_wrong(judges):
+    _, labels, _ = digits()
+    opinions = judges(labels, CLASSES)
+    sure = np.flatnonzero((sureness(opinions) < 0.3) & (opinions.predicted == labels))
+    chosen = np.random.default_rng(0).choice(sure, 80, replace=False)
+    rest = opinions.scores.copy()
+    rest[np.arange(len(labels)), labels] = -9
+    resembling, blind = labels.copy(), labels.copy()
+    resembling[chosen] = rest.argmax(axis=1)[chosen]
+    blind[chosen] = (labels[chosen] + np.random.default_rng(1).integers(1, CLASSES, 80)) % CLASSES
+    one, other = (noise_rate(opinions, given).rate.interval[0] for given in (resembling, blind))
+    assert one < other / 2

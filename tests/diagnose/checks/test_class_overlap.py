@@ -3,6 +3,7 @@ import pytest
 
 from diagnose.checks.class_overlap import ClassOverlap
 from diagnose.checks.label_noise import LabelNoise
+from diagnose.examination import examine
 from diagnose.findings import Outcome
 from diagnose.overlap import merged, pairs
 from tests.diagnose.contexts import context_of
@@ -48,6 +49,26 @@ def test_wrong_labels_are_not_taken_for_overlap():
     blind = only(context_of(planted(labels, 0.3, 0)))
     by_class = only(context_of(planted(labels, 0.3, 0, targets=np.roll(np.arange(CLASSES), 1))))
     assert {blind.outcome, by_class.outcome} <= {Outcome.PASS, Outcome.REVIEW}
+
+
+def test_two_classes_whose_labels_were_mixed_overlap_and_merging_wins_what_the_mixing_cost():
+    _, labels, _ = digits()
+    rng = np.random.default_rng(0)
+    mixed = np.where(np.isin(labels, [2, 7]) & (rng.random(len(labels)) < 0.5), rng.choice([2, 7], len(labels)), labels)
+    finding = only(context_of(mixed))
+    assert finding.outcome is Outcome.FAIL
+    assert "class 2 and class 7" in finding.message
+    low, high = finding.points.interval
+    assert low < (mixed != labels).mean() < high
+
+
+def test_the_rate_of_wrong_labels_allows_for_classes_that_look_alike_but_are_two():
+    _, labels, _ = digits()
+    rng = np.random.default_rng(0)
+    mixed = np.where(np.isin(labels, [2, 7]), rng.choice([2, 7], len(labels)), labels)
+    low, high = examine(context_of(mixed)).noise.rate.interval
+    assert low == 0
+    assert (mixed != labels).mean() < high < 0.2
 
 
 def test_overlap_is_not_taken_for_wrong_labels():
