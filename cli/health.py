@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from cli.units import size
+from explain.choice import Choice
 from zoo.caches import Cache
 from zoo.doctor import Health
 from zoo.machine import Machine
@@ -16,8 +17,13 @@ _SHOWN = 12  # names of one kind; --json has all
 _PRECISIONS = {"no": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
 
-def lines(found: Health) -> list[str]:
-    """All of it, what stands in the way last, where it is read."""
+def lines(found: Health, chosen: Sequence[tuple[str, Choice]] = ()) -> list[str]:
+    """All of it, what stands in the way last, where it is read.
+
+    Args:
+        found: What was looked at.
+        chosen: Heatmap methods that ``zoo explain`` chose, each beside its model's name.
+    """
     said = [*_machine(found.machine), "", "caches"]
     for one in found.caches:
         said += _cache(one)
@@ -25,6 +31,9 @@ def lines(found: Health) -> list[str]:
     said += [f"  {name}: {e.name}, {e.batch} images at a time ({e.reason})" for name, e in found.engines]
     if not found.engines:
         said.append("  none measured yet: the first pass over 1000 images or more measures")
+    if chosen:
+        said += ["", "heatmaps (how each model that was explained here is explained)"]
+        said += [f"  {name}: {choice.method}, chosen on {choice.images} images" for name, choice in chosen[-_SHOWN:]]
     said += ["", "models that need no network"]
     said += [f"  {_names([card.name for card in found.models])}"]
     hub = {True: "answers", False: "cannot be reached", None: found.hub.detail}[found.hub.reachable]
@@ -37,12 +46,13 @@ def lines(found: Health) -> list[str]:
     return said
 
 
-def as_json(found: Health) -> dict[str, Any]:
+def as_json(found: Health, chosen: Sequence[tuple[str, Choice]] = ()) -> dict[str, Any]:
     """The same facts."""
     return {
         "machine": {**asdict(found.machine), "versions": dict(found.machine.versions)},
         "caches": [{**asdict(one), "folder": str(one.folder)} for one in found.caches],
         "engines": [{"model": name, **asdict(engine)} for name, engine in found.engines],
+        "heatmaps": [{"model": name, "method": choice.method, "images": choice.images} for name, choice in chosen],
         "models": [card.name for card in found.models],
         "hub": asdict(found.hub),
         "problems": [asdict(problem) for problem in found.problems],

@@ -84,9 +84,15 @@ def manifest(found: Explanations, stems: Sequence[str], preprocess: Preprocess) 
         "preprocess": asdict(preprocess),
         "method": choice.method,
         "fallback": found.fallback,
-        # Seconds are left out: the same seed gives the same bytes.
         "candidates": [
-            {"method": t.method, "gain": _number(t.gain), "standard_error": _number(t.error), "note": t.note}
+            {
+                "method": t.method,
+                "gain": _number(t.gain),
+                "standard_error": _number(t.error),
+                "images": t.images,
+                "passes": t.passes,
+                "note": t.note,
+            }
             for t in choice.trials
         ],
         "null": {"mean": choice.null.mean, "deviation": choice.null.deviation, "maps": len(choice.null.shares)},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from explain.classifier import Classifier, Targets, classifier_of, targets
 from explain.clusters import MapCluster, map_clusters
 from explain.explanation import Explanation, Explanations, Score
 from explain.faithfulness import Deletion, relevance_gain
+from explain.memory import remembered
 from explain.null import badges
 from explain.outputs import write_outputs
 from explain.pictures import Images, Picture, read_pictures
@@ -29,8 +31,8 @@ from zoo.progress import ProgressCallback, silent
 from zoo.request import vacant
 from zoo.run import Run
 
-#: With fewer pictures than this, held-out images of the run join them to choose a method and measure its null: the map
-#: of one picture can be told from chance only beside those of others.
+#: With fewer held-out images than this, the pictures join them to choose a method and measure its null: the map of one
+#: picture can be told from chance only beside those of others.
 _FEWEST_CALIBRATION = 8
 
 
@@ -40,7 +42,8 @@ class ExplainSettings:
 
     Attributes:
         most: Images explained; drawn with the seed where there are more.
-        calibration: Images that the method, its null and its sanity gate are measured on; at most 32 are worth it.
+        calibration: Held-out images of the run that the method, its null and its sanity gate are measured on, at most;
+            of a model without a run, the first of the pictures.
         deletion: How maps are scored.
         batch: Images at a time; halved when memory runs out.
         references: Training images searched for neighbours and influence.
@@ -102,12 +105,14 @@ def explain(
     pictures, skipped = read_pictures(
         chosen_images, classifier.preprocess, classifier.classes, most=settings.most, seed=seed
     )
-    company: tuple[Picture, ...] = ()
-    missing = min(settings.calibration, _FEWEST_CALIBRATION) - len(pictures)
-    if run is not None and missing > 0:
-        company = read_references(_default_images(run), pictures, classifier, most=missing, seed=seed)
+    beside: tuple[Picture, ...] = ()
+    if run is not None:
+        beside = read_references(_default_images(run), (), classifier, most=settings.calibration, seed=seed)
+    if len(beside) < min(settings.calibration, _FEWEST_CALIBRATION):
+        others = [p for p in pictures if p.path not in {b.path for b in beside} or p.path is None]
+        beside = (*beside, *others)[: settings.calibration]
     work = _Work(
-        classifier=classifier, pictures=pictures, company=company, settings=settings, method=method, target=target,
+        classifier=classifier, pictures=pictures, beside=beside, settings=settings, method=method, target=target,
         seed=seed, progress=progress,
     )  # fmt: skip
     found = replace(work.explanations(run.dataset() if run else None), skipped=skipped)
@@ -129,11 +134,11 @@ def _default_images(run: Run | None) -> Dataset:
 
 @dataclass(frozen=True, kw_only=True)
 class _Work:
-    """One call of ``explain``; ``company`` are images that only the choice of a method looks at."""
+    """One call of ``explain``; a method is chosen and judged on the pictures ``beside``."""
 
     classifier: Classifier
     pictures: tuple[Picture, ...]
-    company: tuple[Picture, ...]
+    beside: tuple[Picture, ...]
     settings: ExplainSettings
     method: str
     target: str
@@ -146,7 +151,7 @@ class _Work:
         scores = self.classifier.scores(inputs, batch)
         wanted = targets(self.classifier, scores, [p.label for p in self.pictures], self.target)
         structure = find_structure(model, inputs)
-        choice, fallback = self._choice(inputs, wanted, structure)
+        choice, fallback = self._choice(structure)
         self.progress("heatmaps", 0, 1)
         made = attribute(
             model, inputs, wanted.weights, method=choice.method, structure=structure, seed=self.seed, batch=batch
@@ -166,22 +171,21 @@ class _Work:
             seed=self.seed,
         )
 
-    def _choice(self, inputs: Tensor, wanted: Targets, structure: Structure) -> tuple[Choice, str]:
-        few, weights = slice(0, self.settings.calibration), wanted.weights
-        if self.company:
-            others = self.classifier.inputs([p.pixels for p in self.company])
-            scores = self.classifier.scores(others, self.settings.batch)
-            theirs = targets(self.classifier, scores, [p.label for p in self.company], self.target)
-            inputs, weights = torch.cat([inputs, others]), torch.cat([weights, theirs.weights])
-        elif len(inputs) < 2:
+    def _choice(self, structure: Structure) -> tuple[Choice, str]:
+        inputs = self.classifier.inputs([p.pixels for p in self.beside])
+        scores = self.classifier.scores(inputs, self.settings.batch)
+        weights = targets(self.classifier, scores, [p.label for p in self.beside], self.target).weights
+        if len(inputs) < 2:
             # One image has no other image's map to compare with: its mirror image stands in.
             inputs, weights = torch.cat([inputs, inputs.flip(3)]), weights.repeat(2, 1)
+        model, name = self.classifier.module, self.classifier.name
         calibration = Calibration(
-            inputs=inputs[few], weights=weights[few], structure=structure, how=self.settings.deletion, seed=self.seed
+            inputs=inputs, weights=weights, structure=structure, how=self.settings.deletion, seed=self.seed
         )
         if self.method == "auto":
-            return choose(self.classifier.module, calibration, progress=self.progress), ""
-        choice = named(self.classifier.module, calibration, self.method)
+            choosing = partial(choose, model, calibration, progress=self.progress)
+            return remembered(model, calibration, name, choosing), ""
+        choice = named(model, calibration, self.method)
         obstacle = METHODS[self.method].obstacle(structure) if choice.method != self.method else ""
         return choice, obstacle and f"{self.method}: {obstacle}"
 

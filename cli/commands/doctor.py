@@ -39,7 +39,8 @@ def command(
             print_lines(pruned(removed))
         return
     from cli.health import as_json, lines
+    from explain.memory import describe
     from zoo.doctor import examine
 
-    found = examine(offline=offline)
-    print_json(as_json(found)) if json else print_lines(lines(found))
+    found, chosen = examine(offline=offline), describe()
+    print_json(as_json(found, chosen)) if json else print_lines(lines(found, chosen))

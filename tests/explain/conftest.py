@@ -12,8 +12,10 @@ from torch import Tensor, nn
 
 
 @pytest.fixture(autouse=True)
-def _one_thread() -> None:
+def _alone(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.set_num_threads(1)
+    # No choice of a method outlives its test.
+    monkeypatch.setenv("ZOO_CACHE", str(tmp_path_factory.mktemp("cache")))
 
 
 class PatchNet(nn.Module):

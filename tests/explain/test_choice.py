@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import torch
+from torch import nn
+
+from cli.health import lines
+from explain import Deletion, class_weights, find_structure
+from explain.choice import Calibration, Choice, choose
+from explain.memory import describe, remembered
+from tests.explain.conftest import planted
+from zoo import cache
+from zoo.doctor import examine
+
+
+def calibration(model: nn.Module, count: int = 10, *, steps: int = 4) -> Calibration:
+    places = [(8 * (k % 6), 8 * (k // 2 % 6)) for k in range(count)]
+    inputs = torch.cat([planted(at=at) for at in places])
+    weights = class_weights(torch.zeros(count, dtype=torch.long), 2)
+    how = Deletion(patches=8, steps=steps)
+    return Calibration(inputs=inputs, weights=weights, structure=find_structure(model, inputs), how=how)
+
+
+def same(first: Choice, second: Choice) -> bool:
+    plain = [json.dumps(dataclasses.asdict(c), default=lambda v: v.tolist()) for c in (first, second)]
+    return plain[0] == plain[1]
+
+
+def test_the_best_candidate_is_chosen_and_one_clearly_behind_is_not_measured_to_the_end(patch_net: nn.Module) -> None:
+    # The patch that the net counts is found exactly by a CAM on its grid; windows of a fifth of the side blur it, which
+    # shows where two of 64 patches are deleted at a time.
+    found = choose(patch_net, calibration(patch_net, steps=32), candidates=("occlusion", "hirescam"))
+    trials = {t.method: t for t in found.trials}
+    assert found.method == "hirescam"
+    assert trials["hirescam"].gain > trials["occlusion"].gain
+    assert [trials["hirescam"].images, trials["occlusion"].images] == [10, 8]
+    assert "behind" in trials["occlusion"].note
+
+
+def test_a_candidates_cost_is_counted_in_passes_whatever_the_clock_says(patch_net: nn.Module) -> None:
+    found = choose(patch_net, calibration(patch_net), candidates=("hirescam", "occlusion"), most_passes=10.0)
+    passes = {t.method: t.passes for t in found.trials}
+    # Occlusion: 5 x 5 windows and the whole picture. A CAM: one pass, with a graph behind its last layer only.
+    assert passes == {"hirescam": 1.0, "occlusion": 26.0}
+    assert next(t.note for t in found.trials if t.method == "occlusion") == "dearer than the cost cap"
+    assert not patch_net._forward_pre_hooks
+
+
+class Asked:
+    """Chooses, and counts how often."""
+
+    def __init__(self, model: nn.Module, on: Calibration) -> None:
+        self.model, self.on, self.times = model, on, 0
+
+    def __call__(self) -> Choice:
+        self.times += 1
+        return choose(self.model, self.on, candidates=("hirescam", "occlusion"))
+
+
+def test_a_choice_is_measured_once_and_read_back_unchanged(patch_net: nn.Module) -> None:
+    on = calibration(patch_net)
+    asked = Asked(patch_net, on)
+    first = remembered(patch_net, on, "net", asked)
+    second = remembered(patch_net, on, "net", asked)
+    assert asked.times == 1
+    assert same(first, second)
+    assert [(name, choice.method) for name, choice in describe()] == [("net", "hirescam")]
+    said = lines(examine(offline=True), describe())
+    assert "  net: hirescam, chosen on 10 images" in said
+
+
+def test_other_weights_other_images_and_another_target_are_measured_anew(patch_net: nn.Module) -> None:
+    on = calibration(patch_net)
+    asked = Asked(patch_net, on)
+    remembered(patch_net, on, "net", asked)
+    remembered(patch_net, dataclasses.replace(on, inputs=on.inputs.flip(3)), "net", asked)
+    remembered(patch_net, dataclasses.replace(on, weights=on.weights.flip(1)), "net", asked)
+    remembered(patch_net, dataclasses.replace(on, seed=1), "net", asked)
+    with torch.no_grad():
+        next(patch_net.parameters()).mul_(2)
+    remembered(patch_net, on, "net", asked)
+    assert asked.times == 5
+    assert len(describe()) == 5
+
+
+def test_a_damaged_memory_is_no_obstacle(patch_net: nn.Module) -> None:
+    on = calibration(patch_net)
+    asked = Asked(patch_net, on)
+    remembered(patch_net, on, "net", asked)
+    (cache.root() / "explanations.json").write_text('{"x": {"model": "net"}}', "utf-8")
+    assert describe() == ()
+    remembered(patch_net, on, "net", asked)
+    assert asked.times == 2
