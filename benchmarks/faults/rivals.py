@@ -1,221 +1,177 @@
 """Other tools on the same cases: what each reports, and how often that makes the right verdict.
 
-    pip install cleanlab[datalab] cleanvision torchtest2 torch-audit
-    python -m benchmarks.faults.rivals --out rivals.jsonl --rows faults.jsonl
+    pip install "cleanlab[datalab]" cleanvision dataeval torchtest2 torch-audit torchmortem mldoct runmedic
+    python -m benchmarks.faults.rivals --out rivals.jsonl [--half dev] [--about data] [--minutes 15]
+    python -m benchmarks.faults.rivals --out rivals.jsonl --rows faults.jsonl --report
 
-Tools for data see the cases without training code, tools for code those with it. A tool for data says "data" where a share
-of the pictures above a threshold has an issue of a kind; the threshold is the one that serves it best on the development
-half. Datalab is given out-of-fold probabilities of our features by logistic regression, and the features. A tool for code
-says "algorithm" where a check fails.
+Tools for data see the cases with data alone, tools for code those with training code, tools for logs those with a log. A
+tool for data says "data" where a share of the pictures has an issue of a kind that lies above what any healthy set of the
+development half has; a tool for code or logs says "algorithm" where a check fails. Data tools are given our features, and
+out-of-fold probabilities by logistic regression on them where they take such. Install the tools in an environment of their
+own: nothing else needs them. One JSON line a case and tool; what has its line is not run again.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import importlib.util
 import io
 import json
 import os
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Sequence
-from importlib.metadata import version
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from benchmarks.faults.registry import Case, cases
-from benchmarks.faults.run import BACKBONES, VALIDATION, read_rows, spoilt
+from benchmarks.faults.run import VALIDATION, hand_over, read_rows, spoilt
 from benchmarks.faults.scoring import Scored, score, share
+from benchmarks.faults.tools import code, data, logs
 from benchmarks.faults.worlds import world
-from zoo.catalog import card
-from zoo.data import read
-from zoo.features import embed
 
 Issues = dict[str, float]
-
-
-def datalab(folder: Path) -> Issues:
-    """Cleanlab's Datalab with labels, features and out-of-fold probabilities."""
-    from cleanlab import Datalab
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import cross_val_predict
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    found = embed(read(folder), [card(BACKBONES[0])])
-    features, labels = np.array(found.matrix(BACKBONES[0]), dtype=np.float32), found.dataset.labels
-    classes = np.flatnonzero(np.bincount(labels) >= 5)
-    kept = np.isin(labels, classes)
-    features, labels = features[kept], np.searchsorted(classes, labels[kept])
-    model = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=200))
-    probabilities = cross_val_predict(model, features, labels, method="predict_proba")
-    lab = Datalab({"labels": list(labels)}, label_name="labels", verbosity=0)
-    lab.find_issues(features=features, pred_probs=probabilities)
-    summary = lab.get_issue_summary()
-    return {kind: float(n) / len(labels) for kind, n in zip(summary["issue_type"], summary["num_issues"], strict=True)}
-
-
-def cleanvision(folder: Path) -> Issues:
-    """CleanVision with its default issues."""
-    from cleanvision import Imagelab
-
-    lab = Imagelab(data_path=str(folder))
-    lab.find_issues(n_jobs=1, verbose=False)
-    summary, n = lab.issue_summary, max(1, len(lab.issues))
-    return {kind: float(c) / n for kind, c in zip(summary["issue_type"], summary["num_images"], strict=True)}
-
-
-def torchtest2(parts: dict[str, Any]) -> Issues:
-    """torchtest2's check of one batch, the loss and the optimizer included."""
-    import torchtest2 as tool
-
-    model, inputs, targets = parts["model"], parts["inputs"], parts["targets"]
-    report = tool.check_model(
-        model, inputs, targets, loss_fn=parts["loss"], optimizer=parts["optimizer"], frozen=parts["frozen"]
-    )
-    return {result.name: 1.0 for result in report.failures}
-
-
-def torch_audit(parts: dict[str, Any]) -> Issues:
-    """torch-audit's default rules on the model, the optimizer and a batch; errors and warnings."""
-    from torch_audit.api import audit
-
-    batch = (parts["inputs"], parts["targets"])
-    result = audit(parts["model"], batch=batch, optimizer=parts["optimizer"], suppress_internal_errors=True)
-    return {finding.rule_id: 1.0 for finding in result.findings if str(finding.severity.value) != "INFO"}
-
-
-FOR_DATA: dict[str, tuple[str, Callable[[Path], Issues]]] = {
-    "Datalab": ("cleanlab", datalab),
-    "CleanVision": ("cleanvision", cleanvision),
-}
-FOR_CODE: dict[str, tuple[str, Callable[[dict[str, Any]], Issues]]] = {
-    "torchtest2": ("torchtest2", torchtest2),
-    "torch-audit": ("torch_audit", torch_audit),
+Row = dict[str, Any]
+About = Literal["data", "code", "log"]
+#: By what they look at: name, package, and how it is called.
+TOOLS: dict[About, dict[str, tuple[str, Callable[[Any], Issues]]]] = {
+    "data": dict(data.TOOLS),
+    "code": dict(code.TOOLS),
+    "log": dict(logs.TOOLS),
 }
 
 
-def parts_of(path: Path, folder: Path) -> dict[str, Any]:
-    """Model, loss, optimizer and one training batch that an algorithm file makes."""
-    import torch
-    from PIL import Image
-
-    spec = importlib.util.spec_from_file_location("handed_over", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    dataset = read(folder)
-    rows = np.random.default_rng(0).permutation(dataset.indices("train"))[:32]
-    transform = module.build_transform(train=True)
-    inputs = [transform(Image.open(dataset.file(dataset.samples[i])).convert("RGB")) for i in rows]
-    torch.manual_seed(0)
-    model = module.build_model(len(dataset.classes))
-    loss = module.build_loss() if hasattr(module, "build_loss") else torch.nn.CrossEntropyLoss()
-    return {
-        "model": model,
-        "loss": loss,
-        "optimizer": module.build_optimizer(model),
-        "inputs": torch.stack(inputs),
-        "targets": torch.from_numpy(dataset.labels[rows]),
-        "frozen": [name for name, p in model.named_parameters() if not p.requires_grad],
-    }
+def about(case: Case) -> About | None:
+    """Which tools apply to the case; none look at predictions."""
+    if case.file:
+        return "code"
+    return {"": "data", "log": "log"}.get(case.rung)  # type: ignore[return-value]
 
 
-def run_case(case: Case) -> list[dict[str, Any]]:
-    """One row for each tool."""
+def run_case(case: Case, names: Sequence[str]) -> Iterator[Row]:
+    """One row for each of these tools."""
+    kind = about(case)
+    assert kind is not None
     faulty = spoilt(case, world(case.source, case.seed, train=case.train, validation=VALIDATION))
-    rows = []
     with tempfile.TemporaryDirectory() as scratch:
         folder = faulty.write(Path(scratch) / "pictures")
-        given: Any = folder
-        tools: dict[str, tuple[str, Callable[..., Issues]]] = {**(FOR_CODE if case.file else FOR_DATA)}
-        if case.file:
+        given: Callable[[], Any] = lambda: folder  # noqa: E731 - one of three
+        if kind == "code":
             path = Path(scratch) / "train.py"
             path.write_text(case.text, encoding="utf-8")
-        for name, (package, tool) in tools.items():
-            if importlib.util.find_spec(package) is None:
-                continue
+            given = partial(code.handed, path, folder)
+        elif kind == "log":
+            log = hand_over(case, folder, Path(scratch))[0]["log"]
+            given = lambda: log  # noqa: E731
+        for name in names:
+            package, tool = TOOLS[kind][name]
             start = time.monotonic()
-            row = {"case": case.name, "tool": name, "version": version(package.replace("_", "-"))}
+            row: Row = {"case": case.name, "tool": name, "version": version(package)}
             try:
                 with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
                     warnings.simplefilter("ignore")
-                    row["issues"] = tool(parts_of(path, folder) if case.file else given)
+                    row["issues"] = tool(given())
             except Exception as error:  # noqa: BLE001 - whatever it dies of, the others go on
                 row["error"] = f"{type(error).__name__}: {error}"[:200]
-            rows.append({**row, "seconds": round(time.monotonic() - start, 1)})
-    return rows
+            yield {**row, "seconds": round(time.monotonic() - start, 1)}
 
 
-def verdicts(rows: Sequence[dict[str, Any]], scored: Sequence[Scored], *, code: bool) -> list[tuple[Scored, bool]]:
-    """Each case with whether the tool's verdict is right, by the limits that serve it best on the development half."""
+def verdicts(rows: Sequence[Row], scored: Sequence[Scored], kind: About) -> list[tuple[Scored, bool]]:
+    """Each case with whether the tool's verdict is right."""
     found = {row["case"]: row for row in rows}
-    judged = [s for s in scored if s.row["case"] in found and s.expected != "remark" and bool(s.row["file"]) == code]
-    if code:
-        limits: dict[str, float] = {}
-        kinds = {kind for row in rows for kind in row.get("issues", {})}
-        alarm = {s.row["case"]: "issues" not in found[s.row["case"]] for s in judged}  # it died: the code is broken
-        limits = dict.fromkeys(kinds, 0.0)
-    else:
-        alarm = dict.fromkeys(found, False)
+    judged = [s for s in scored if s.row["case"] in found and s.expected != "remark"]
+    limits: dict[str, float] = {}
+    if kind == "data":
         limits = _limits([(found[s.row["case"]], s) for s in judged if s.row["half"] == "dev"])
-    word = "algorithm" if code else "data"
 
     def says(s: Scored) -> str:
-        issues = found[s.row["case"]].get("issues", {})
-        raised = alarm[s.row["case"]] or any(issues.get(kind, 0.0) > limit for kind, limit in limits.items())
-        return word if raised else "nothing"
+        row = found[s.row["case"]]
+        if kind == "data":
+            raised = any(value > limits.get(issue, 0.0) for issue, value in row.get("issues", {}).items())
+            return "data" if raised else "nothing"
+        return "nothing" if row.get("issues") == {} else "algorithm"  # where it died, the code is broken
 
     return [(s, says(s) == s.expected) for s in judged]
 
 
-def _limits(pairs: Sequence[tuple[dict[str, Any], Scored]]) -> dict[str, float]:
-    """For each kind of issue the share of pictures from which healthy sets never have it."""
+def _limits(pairs: Sequence[tuple[Row, Scored]]) -> dict[str, float]:
+    """For each kind of issue the share of pictures that no healthy set exceeds."""
     kinds = {kind for row, _ in pairs for kind in row.get("issues", {})}
     healthy = [row.get("issues", {}) for row, s in pairs if s.expected == "nothing"]
     return {kind: max((issues.get(kind, 0.0) for issues in healthy), default=0.0) for kind in kinds}
 
 
-def table(rows: Sequence[dict[str, Any]], scored: Sequence[Scored], half: str) -> list[str]:
+def table(rows: Sequence[Row], scored: Sequence[Scored], half: str) -> Iterator[str]:
     """One line a tool: how often it is right, beside the diagnosis on the same cases."""
-    lines = ["| tool | right | zoo diagnose on the same cases | cases | died |", "|---|---|---|---|---|"]
-    for name in (*FOR_DATA, *FOR_CODE):
-        mine = [row for row in rows if row["tool"] == name]
-        judged = [(s, right) for s, right in verdicts(mine, scored, code=name in FOR_CODE) if s.row["half"] == half]
-        if not judged:
+    yield "| tool | right | alarm on a healthy case | zoo diagnose on the same cases | cases | died | seconds a case |"
+    yield "|---|---|---|---|---|---|---|"
+    for kind, tools in TOOLS.items():
+        for name in tools:
+            mine = [row for row in rows if row["tool"] == name]
+            judged = [(s, right) for s, right in verdicts(mine, scored, kind) if s.row["half"] == half]
+            if judged:
+                yield _line(name, mine, judged)
+
+
+def _line(name: str, rows: Sequence[Row], judged: Sequence[tuple[Scored, bool]]) -> str:
+    here = {s.row["case"] for s, _ in judged}
+    mine = [row for row in rows if row["case"] in here]
+    theirs, n = share(right for _, right in judged)
+    alarms, healthy = share(not right for s, right in judged if s.expected == "nothing")
+    ours = share(s.right for s, _ in judged)[0]
+    died = sum("error" in row for row in mine)
+    seconds = np.median([row["seconds"] for row in mine])
+    alarm = f"{alarms:.0%} of {healthy}" if healthy else "-"
+    return f"| {name} {mine[0]['version']} | {theirs:.0%} | {alarm} | {ours:.0%} | {n} | {died} | {seconds:.1f} |"
+
+
+def installed(kind: About) -> list[str]:
+    """Names of the tools for this that are there."""
+    names = []
+    for name, (package, _) in TOOLS[kind].items():
+        with contextlib.suppress(PackageNotFoundError):
+            version(package)
+            names.append(name)
+    return names
+
+
+def run(chosen: Sequence[Case], out: Path, seconds: float) -> None:
+    """Add a row for each case and tool that has none; begin no case after so many seconds."""
+    end = time.monotonic() + seconds
+    done = {(row["case"], row["tool"]) for row in read_rows(out)}
+    for number in np.random.default_rng(0).permutation(len(chosen)):  # so that a slice is a sample of the whole
+        case, kind = chosen[number], about(chosen[number])
+        names = [] if kind is None else [name for name in installed(kind) if (case.name, name) not in done]
+        if time.monotonic() > end or not names:
             continue
-        died = sum("error" in row for row in mine if row["case"] in {s.row["case"] for s, _ in judged})
-        theirs, n = share(right for _, right in judged)
-        ours = share(s.right for s, _ in judged)[0]
-        lines.append(f"| {name} {mine[0]['version']} | {theirs:.0%} | {ours:.0%} | {n} | {died} |")
-    return lines
+        for row in run_case(case, names):
+            with out.open("a", encoding="utf-8") as stream:
+                stream.write(json.dumps(row) + "\n")
+            print(case.half, row, flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("rivals.jsonl"))
     parser.add_argument("--rows", type=Path, default=Path("faults.jsonl"), help="what benchmarks.faults.run wrote")
+    parser.add_argument("--half", default="", choices=["", "dev", "report"])
+    parser.add_argument("--about", default="", choices=["", *TOOLS])
+    parser.add_argument("--minutes", type=float, default=1e6, help="begin no case after this")
     parser.add_argument("--report", action="store_true", help="print the table of what is there")
     options = parser.parse_args()
-    os.environ.setdefault("ZOO_CACHE", str(options.rows.resolve().parent / "faults-cache"))
-    ours = read_rows(options.rows)
+    os.environ.setdefault("ZOO_CACHE", str(options.out.resolve().parent / "faults-cache"))
     if options.report:
-        scored = score(ours)
+        scored = score(read_rows(options.rows))
         for half in ("dev", "report"):
             print(f"\n## {half}\n\n" + "\n".join(table(read_rows(options.out), scored, half)))
         return
-    wanted, done = {row["case"] for row in ours}, {row["case"] for row in read_rows(options.out)}
-    for case in cases():
-        if case.name in wanted and case.name not in done:
-            for row in run_case(case):
-                with options.out.open("a", encoding="utf-8") as stream:
-                    stream.write(json.dumps(row) + "\n")
-                print(row, flush=True)
+    chosen = [c for c in cases() if options.half in ("", c.half) and options.about in ("", about(c))]
+    run(chosen, options.out, 60 * options.minutes)
 
 
 if __name__ == "__main__":

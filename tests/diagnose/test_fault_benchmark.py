@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.faults import scoring
+from benchmarks.faults import rivals, scoring
 from benchmarks.faults.families import DataFault
 from benchmarks.faults.handed import HEALTHY, train
 from benchmarks.faults.registry import CODE_FAULTS, DATA_FAULTS, HANDED_FAULTS, SETS, cases, half_of, planted, source_of
 from benchmarks.faults.report import matrix, table
-from benchmarks.faults.run import VALIDATION, described, doubled, pending, spoilt
+from benchmarks.faults.run import VALIDATION, described, doubled, pending, read_rows, spoilt
 from benchmarks.faults.truth import cost, wrong_labels
 from benchmarks.faults.worlds import World, world
 from diagnose.check import ALGORITHM_CHECKS, DATA_CHECKS
@@ -240,3 +240,27 @@ def test_no_class_of_a_world_is_far_more_frequent_than_another(monkeypatch):
     drawn = world("digits", 0, train=200, validation=100)
     few, many = np.bincount(drawn.labels)
     assert many < 2 * few
+
+
+def test_tools_are_run_on_what_they_look_at_and_once(tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setitem(rivals.TOOLS, "log", {"seen": ("numpy", lambda log: calls.append(log) or {"odd": 1.0})})
+    case = next(c for c in ALL if c.rung == "log" and c.source == "digits")
+    monkeypatch.setattr(rivals, "hand_over", lambda *_: ({"log": tmp_path / "log.csv"}, {}))
+    for _ in range(2):
+        rivals.run([case], tmp_path / "rivals.jsonl", seconds=60)
+    assert calls == [tmp_path / "log.csv"]
+    [line] = read_rows(tmp_path / "rivals.jsonl")
+    assert (line["case"], line["tool"], line["issues"]) == (case.name, "seen", {"odd": 1.0})
+
+
+def test_a_tool_for_data_alarms_beyond_what_healthy_sets_of_the_development_half_have():
+    ours = [
+        {**row("healthy", "nothing"), "half": "dev"},
+        {**row("data", "data"), "half": "dev"},
+        {**row("data", "data"), "case": "other", "half": "dev"},
+    ]
+    found = [
+        {"case": one["case"], "issues": {"dark": share}} for one, share in zip(ours, (0.1, 0.05, 0.2), strict=True)
+    ]
+    assert [right for _, right in rivals.verdicts(found, scoring.score(ours), "data")] == [True, False, True]

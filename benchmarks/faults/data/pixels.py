@@ -68,9 +68,9 @@ def blank(world: World, share: float, rng: np.random.Generator) -> World:
     return covered(world, rows, lambda image: Image.new("RGB", image.size, (228, 228, 230)))
 
 
-@data_fault("camera-differs", "split-shift", (0.5, 0.9))
+@data_fault("camera-differs", "split-shift", (0.3, 0.9))
 def camera(world: World, strength: float, _rng: np.random.Generator) -> World:
-    """Validation pictures come from another camera: colours part of the way to their negative."""
+    """Validation pictures come from another camera: colours part of the way to their negative, past grey or short of it."""
 
     def negative(image: Image.Image) -> Image.Image:
         pixels = np.asarray(image, dtype=float)
