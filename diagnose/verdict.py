@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import Enum
 
+from diagnose.calibrated import NEGLIGIBLE
 from diagnose.findings import (
     Ceiling,
     CheckFailure,
@@ -32,7 +33,6 @@ from diagnose.findings import (
     Verdict,
 )
 
-NEGLIGIBLE = 0.01  # a cause that costs less than this is a remark
 _EQUIVALENT = 0.03  # a gap below this is none, unless it is significant
 #: Where the first fails, the others are what it looks like: they are read off labels that say nothing.
 _CONSEQUENCES = {"no-signal": frozenset({"class-overlap", "label-names", "label-noise"})}

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.faults.drawing import Figure, plot
 from benchmarks.faults.run import read_rows
 from benchmarks.faults.scoring import (
     VERDICTS,
@@ -27,10 +28,11 @@ from benchmarks.faults.scoring import (
 )
 
 _NOTHING = "nothing"
+_HALVES = {"dev": "half to choose on", "report": "reported half"}
 
 
-def table(scored: Sequence[Scored], threshold: float) -> Iterator[str]:
-    """The figures of one half."""
+def figures(scored: Sequence[Scored], threshold: float) -> list[Figure]:
+    """Shares of one half, and of how many cases they are."""
     judged = [s for s in scored if s.expected != "remark"]
     healthy = [s for s in judged if s.expected == _NOTHING]
     faulty = [s for s in judged if s.expected != _NOTHING]
@@ -49,12 +51,20 @@ def table(scored: Sequence[Scored], threshold: float) -> Iterator[str]:
         ('baseline "always algorithm" right', always_algorithm(judged)),
         (f'baseline "probe under {threshold:.0%} means data" right', bare_rule(judged, threshold)),
     )
-    yield f"| {len(scored)} cases, {len(healthy)} healthy | share | cases |"
+    counted = [(title, share(flags)) for title, flags in rows]
+    return [
+        *counted,
+        *((f"95 % interval of the {title} holds the truth", found) for title, found in coverage(scored).items()),
+    ]
+
+
+def table(scored: Sequence[Scored], threshold: float) -> Iterator[str]:
+    """The figures of one half."""
+    healthy = sum(s.expected == _NOTHING for s in scored)
+    yield f"| {len(scored)} cases, {healthy} healthy | share | cases |"
     yield "|---|---|---|"
-    for title, flags in rows:
-        yield _line(title, share(flags))
-    for title, found in coverage(scored).items():
-        yield _line(f"95 % interval of the {title} holds the truth", found)
+    for title, found in figures(scored, threshold):
+        yield _line(title, found)
     minutes = [s.row["seconds"] / 60 for s in scored]
     if minutes:
         yield f"| minutes a case, median and longest | {np.median(minutes):.1f}, {max(minutes):.1f} | {len(minutes)} |"
@@ -116,22 +126,6 @@ def _named(cause: dict) -> str:
     return cause["name"] + (f" {100 * points['value']:+.1f}" if points else "")
 
 
-def plot(scored: Sequence[Scored], path: Path) -> None:
-    """The confusion matrix as a picture."""
-    import matplotlib.pyplot as plt
-
-    counts = confusion(scored)
-    values = np.array([[row[given] for given in VERDICTS] for row in counts.values()])
-    figure, axes = plt.subplots(figsize=(6, 4.5), layout="constrained")
-    axes.imshow(values / np.maximum(1, values.sum(axis=1, keepdims=True)), cmap="Blues", vmin=0, vmax=1.3)
-    for (row, column), count in np.ndenumerate(values):
-        axes.text(column, row, str(count), ha="center", va="center")
-    axes.set_xticks(range(len(VERDICTS)), VERDICTS)
-    axes.set_yticks(range(len(counts)), list(counts))
-    axes.set(xlabel="said", ylabel="right")
-    figure.savefig(path, dpi=120)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("rows", type=Path)
@@ -157,7 +151,8 @@ def main() -> None:
         if failed:
             print("did not run:", failed)
         if options.plot:
-            plot(mine, options.plot.with_stem(f"{options.plot.stem}-{half}"))
+            path = options.plot.with_stem(f"{options.plot.stem}-{half}")
+            plot(mine, figures(mine, threshold), path, _HALVES[half])
 
 
 if __name__ == "__main__":

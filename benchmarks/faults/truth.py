@@ -123,7 +123,7 @@ def _right(world: World, fresh: tuple[Matrix, IntArray]) -> tuple[Right, Right]:
     features, labels = _features(world, "train")
     # One scale for all features: each by its own, those that hardly vary among a few pictures would drown the others.
     mean, scale = features.mean(axis=0), float(features.std(axis=0).mean())
-    model = LogisticRegression(C=0.01, max_iter=200).fit((features - mean) / scale, labels)
+    model = LogisticRegression(C=0.01, max_iter=1000).fit((features - mean) / scale, labels)
     judged, given = _features(world, "val")
     of_fresh, of_judged = (model.predict((matrix - mean) / scale) for matrix in (fresh[0], judged))
     return np.array(world.true_classes)[of_fresh] == fresh[1], of_judged == given

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from diagnose.calibrated import NEGLIGIBLE
 from diagnose.comparison import proportion
 from diagnose.context import Context
 from diagnose.curve_shapes import CurveJudge, Shape, Sign
@@ -13,7 +14,7 @@ from diagnose.curves import Curves
 from diagnose.findings import Estimate, Evidence, Finding, NotTested, Outcome, Side
 from diagnose.logs.reading import read_log
 from diagnose.rungs import Rung
-from diagnose.verdict import NEGLIGIBLE, Results
+from diagnose.verdict import Results
 
 _CHECK = "curves"
 _FEWEST = 3

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.faults import rivals, scoring
+from benchmarks.faults import calibrate, rivals, scoring
+from benchmarks.faults.drawing import plot
 from benchmarks.faults.families import DataFault
 from benchmarks.faults.handed import HEALTHY, train
 from benchmarks.faults.registry import CODE_FAULTS, DATA_FAULTS, HANDED_FAULTS, SETS, cases, half_of, planted, source_of
-from benchmarks.faults.report import matrix, table
+from benchmarks.faults.report import figures, matrix, table
 from benchmarks.faults.run import VALIDATION, described, doubled, pending, read_rows, spoilt
 from benchmarks.faults.truth import cost, wrong_labels
 from benchmarks.faults.worlds import World, world
@@ -264,3 +265,36 @@ def test_a_tool_for_data_alarms_beyond_what_healthy_sets_of_the_development_half
         {"case": one["case"], "issues": {"dark": share}} for one, share in zip(ours, (0.1, 0.05, 0.2), strict=True)
     ]
     assert [right for _, right in rivals.verdicts(found, scoring.score(ours), "data")] == [True, False, True]
+
+
+def test_calibration_keeps_the_present_level_unless_another_is_right_more_often():
+    cheap = row("healthy", "data", half="dev", file=None, doubling=0.0)
+    cheap["said"]["causes"] = [{"name": "image-quality", "points": {"value": 0.012, "interval": [0.002, 0.02]}}]
+    dear = row("data", "data", half="dev")
+    dear["said"]["causes"] = [{"name": "image-quality", "points": {"value": 0.2, "interval": [0.1, 0.3]}}]
+    cases = calibrate.development([dear])
+    assert calibrate.best_level(cases, 0.01) == 0.01
+    cases = calibrate.development([cheap, dear])
+    assert [calibrate.right(cases, level) for level in (0.01, 0.02)] == [1, 2]
+    assert calibrate.best_level(cases, 0.01) == 0.015
+
+
+def test_nothing_is_calibrated_on_the_reported_half():
+    assert not calibrate.development([row("data", "data", half="report")])
+
+
+def test_the_written_module_says_which_script_wrote_it_and_holds_the_level():
+    scope: dict = {}
+    exec(calibrate.text(0.02, 70), scope)
+    assert scope["NEGLIGIBLE"] == 0.02
+    assert "benchmarks.faults.calibrate" in scope["__doc__"]
+
+
+def test_the_picture_has_the_verdicts_and_the_shares(tmp_path):
+    scored = scoring.score([row("data", "data"), row("healthy", "nothing"), row("healthy", "data")])
+    shown = figures(scored, 0.5)
+    assert dict(shown)["false alarm on a healthy case"] == (0.5, 2)
+    plot(scored, shown, tmp_path / "rows.png", "reported half")
+    with Image.open(tmp_path / "rows.png") as image:
+        assert min(image.size) > 400
+        assert len(set(image.convert("L").resize((60, 30)).get_flattened_data())) > 10
