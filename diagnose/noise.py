@@ -233,7 +233,7 @@ def _lower_end(sure: _Counts, broad: _Counts, every: float, n: int) -> float:
         least - _spread(_counted(sure, broad), n, _VARIANCE) - bias,
         min(broad.rate - _spread(broad.rate, n, _BROAD_VARIANCE) - broad_bias, blind * sure.rate),
     )
-    return max(0.0, *ends)
+    return max(ends) if max(ends) >= _FLOOR else 0.0
 
 
 def _narrow_end(sure: _Counts, broad: _Counts, n: int) -> float:

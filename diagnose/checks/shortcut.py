@@ -140,9 +140,8 @@ class Shortcut(Check[Context]):
 
     def _cost(self, context: Context, worst: _Skill, columns: Columns) -> tuple[Estimate, bool]:
         """Accuracy that hangs on the nuisance, and whether that makes it a fault."""
-        held_out = context.held_out
-        conflict = (worst.predicted != context.labels)[held_out]
-        correct, labels = context.correct(context.best)[held_out], context.labels[held_out]
+        conflict, labels = worst.predicted != context.labels, context.labels
+        correct = context.correct(context.best)  # of every image, none of which was seen: more conflicts than held out
         if conflict.sum() >= self.fewest_conflicts:
             gap = matched_cost(correct, labels, conflict, weight=1.0)
             if gap.value >= self.failing_gap or worst.name not in _FRAME:

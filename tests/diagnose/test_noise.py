@@ -121,3 +121,12 @@ def test_labels_that_look_right_to_the_classifiers_too_are_not_surely_wrong(judg
     blind[chosen] = (labels[chosen] + np.random.default_rng(1).integers(1, CLASSES, 80)) % CLASSES
     one, other = (noise_rate(opinions, given).rate.interval[0] for given in (resembling, blind))
     assert one < other / 2
+
+
+def test_a_rate_under_half_a_point_is_not_told_from_zero(judges):
+    _, labels, _ = digits()
+    low = [
+        noise_rate(judges(y, CLASSES), y).rate.interval[0] for y in (planted(labels, r, 1) for r in np.arange(9) / 200)
+    ]
+    assert all(end == 0 or end >= 0.005 for end in low)
+    assert low[0] == 0 < low[-1]
