@@ -39,11 +39,13 @@ def audit_loss(bench: Workbench) -> LossFacts:
     domain = domain_of(outputs) if outputs.ndim == 2 else "logits"
     probe = _Probe(bench, built, inputs, targets, domain)
     right = [probe.loss(targets, c) for c in _CONFIDENCES]
+    # One class against all others also wants the others' scores under 0.
+    apart = [probe.loss(targets, c, centred=True) for c in _CONFIDENCES]
     limit = probe.loss(targets, 2 * _CONFIDENCES[-1])
     chosen = probe.favoured()
     return LossFacts(
         through=probe.through,
-        right=min(right),
+        right=min(*right, *apart),
         limit=limit,
         slope=limit - right[-1],
         uniform=probe.loss(None, 1.0),
@@ -75,9 +77,12 @@ class _Probe:
             # Their step looks inside the model; the loss function alone is the next best.
             self.through = "loss"
 
-    def loss(self, answers: Tensor | None, confidence: float) -> float:
-        """The loss where the outputs say ``answers`` (nothing: all classes alike) with a confidence in logits."""
-        outputs = self._outputs(answers, confidence)
+    def loss(self, answers: Tensor | None, confidence: float, *, centred: bool = False) -> float:
+        """The loss where the outputs say ``answers`` (nothing: all classes alike) with a confidence in logits.
+
+        The other classes' logits are 0, or where ``centred`` as far under 0 as the answer's is above.
+        """
+        outputs = self._outputs(answers, confidence, centred=centred)
         # Mixup draws how much of a partner to mix in: the least loss is that of the draw with hardly any.
         return min(self._call(outputs, self.inputs, self.targets, draw=draw)[0] for draw in range(_DRAWS))
 
@@ -95,10 +100,11 @@ class _Probe:
         first = self._call(whole[:half], self.inputs[:half], self.targets[:half])[0]
         return self._call(whole[: 2 * half], self.inputs[: 2 * half], self.targets[: 2 * half])[0] / (first or 1.0)
 
-    def _outputs(self, answers: Tensor | None, confidence: float) -> Tensor:
+    def _outputs(self, answers: Tensor | None, confidence: float, *, centred: bool = False) -> Tensor:
         logits = torch.zeros(len(self.inputs), self.bench.num_classes)
         if answers is not None:
             logits[torch.arange(len(answers)), answers] = confidence
+            logits -= confidence / 2 * centred
         if self.domain == "probabilities":
             return logits.softmax(1)
         if self.domain == "log-probabilities":

@@ -85,7 +85,7 @@ class _Loop:
                     schedule.step(self.curve[-1].validation_loss)
                 elif schedule is not None and not by_step:
                     schedule.step()
-                if self.bench.late:
+                if last:
                     break
             self.finished = len(self.curve) == self.epochs
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from benchmarks.faults.registry import ALGORITHMS, CODE_FAULTS, planted, source_of
+from diagnose.algorithm_context import AlgorithmContext
 from diagnose.check import ALGORITHM_CHECKS
 from diagnose.findings import Outcome
 from diagnose.probe import Certainty
+from diagnose.sandbox.loss_audit import audit_loss
+from diagnose.sandbox.model_audit import audit_model
+from diagnose.sandbox.worker import _load
 
 # What shows only once something was trained, or stops the code.
 BY_TRAINING = {
@@ -55,6 +60,33 @@ def test_what_is_legitimate_is_silent(path: Path, audited):
     assert observed(audited(path.read_text(encoding="utf-8")), Certainty.HINT) == set()
 
 
+@pytest.mark.parametrize("classes", [2, 3, 6])
+def test_one_class_against_all_others_is_no_softmax_twice_whatever_their_number(classes, bench_of):
+    def audit(text):
+        bench = few_classes(bench_of(text), classes)
+        context = AlgorithmContext(
+            num_classes=classes, loaded=_load(bench), model=audit_model(bench), loss=audit_loss(bench)
+        )
+        return {o.cause for o in ALGORITHM_CHECKS["objective"]().observe(context) if o.certainty >= Certainty.HINT}
+
+    softmax_twice = next(fault for fault in CODE_FAULTS if "double-softmax" in fault.causes)
+
+    assert audit((ALGORITHMS / "healthy" / "one_vs_all.py").read_text(encoding="utf-8")) == set()
+    assert audit(planted(BASE, softmax_twice, -1)) == {"double-softmax"}
+
+
+def few_classes(bench, classes):
+    """The bench with the pictures of the first classes alone."""
+    kept = [i for i, label in enumerate(bench.pictures.train_labels) if label < classes]
+    pictures = replace(
+        bench.pictures,
+        train=tuple(bench.pictures.train[i] for i in kept),
+        train_labels=tuple(bench.pictures.train_labels[i] for i in kept),
+        classes=bench.pictures.classes[:classes],
+    )
+    return replace(bench, pictures=pictures)
+
+
 def test_every_cause_of_the_table_has_a_probe_that_may_report_it():
     causes = {cause for kind in ALGORITHM_CHECKS.values() for cause in kind.causes}
 
@@ -71,8 +103,6 @@ def test_a_probe_documents_itself(name):
 
 
 def test_without_measurements_no_probe_fails(audited):
-    from diagnose.algorithm_context import AlgorithmContext
-
     context = AlgorithmContext(num_classes=3)
     findings = [f for kind in ALGORITHM_CHECKS.values() for f in kind().run(context)]
 
