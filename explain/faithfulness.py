@@ -16,6 +16,11 @@ from torch import Tensor, nn
 from explain.attribution import Scorer
 from explain.batches import images_a_pass, in_batches
 from explain.isolation import isolated
+from zoo.errors import ModelError
+from zoo.folding import folded
+
+#: Passes from which on merging saves more than it takes: a sixth of each, for about seven in all.
+_WORTH_FOLDING = 100
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -83,13 +88,30 @@ def relevance_gain(model: nn.Module, inputs: Tensor, weights: Tensor, maps: Tens
     span = relevance.amax(1) - relevance.amin(1)
     blank = (span <= 1e-9 * relevance.abs().amax(1).clamp_min(1e-300)) | ~torch.isfinite(span)
     with isolated(model), torch.no_grad():
-        curves = _curves(model, inputs, weights, place.to(inputs.device).view(-1, rows, columns), how)
+        curves = _curves(
+            _quick(model, inputs, 2 * how.steps * len(inputs)),
+            inputs,
+            weights,
+            place.to(inputs.device).view(-1, rows, columns),
+            how,
+        )
     least, most = curves[:, 1 : how.steps], curves[:, how.steps : -1]
     # The trapezoid's ends cancel: both curves start at the image and end at the filled image.
     moved = np.ptp(curves, axis=1)
     nothing = blank.numpy() | (moved <= 1e-5 * np.abs(curves).max(1))  # rounding in float32
     value = np.where(nothing, 0.0, (least - most).sum(1) / how.steps)
     return Gain(value=value, span=moved, blank=nothing)
+
+
+def _quick(model: nn.Module, inputs: Tensor, passes: int) -> nn.Module:
+    """The model with its batch normalisations merged, where that pays: the same scores but for rounding."""
+    is_plain = inputs.device.type == "cpu" and all(p.dtype == torch.float32 for p in model.parameters())
+    if passes < _WORTH_FOLDING or not is_plain or not any(isinstance(m, nn.BatchNorm2d) for m in model.modules()):
+        return model
+    try:
+        return folded(model, inputs[:1])
+    except ModelError:  # its features are no vector
+        return model
 
 
 def _curves(model: nn.Module, inputs: Tensor, weights: Tensor, place: Tensor, how: Deletion) -> FloatArray:

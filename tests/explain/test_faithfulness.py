@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from explain import Badge, Deletion, class_weights, relevance_gain
+from explain import Badge, Deletion, class_weights, faithfulness, relevance_gain
 from explain.attribution import Attribution
 from explain.null import Null, badges, centre_gaussian, matched_null
 from explain.sanity import rank_correlation, reinitialised, sanity_gate
@@ -160,3 +160,23 @@ def test_rank_correlation_is_spearmans() -> None:
     second = first + torch.rand(2, 20, 20, generator=torch.Generator().manual_seed(1))
     expected = [spearmanr(a.flatten(), b.flatten()).statistic for a, b in zip(first, second, strict=True)]
     np.testing.assert_allclose(rank_correlation(first, second), expected, atol=1e-9)
+
+
+def test_merging_batch_normalisations_changes_the_gain_by_rounding_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    inputs, norm = pictures(), nn.BatchNorm2d(8)
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    norm.running_mean.add_(0.1)
+    norm.running_var.mul_(2)
+    torch.manual_seed(0)
+    layers = (nn.Conv2d(3, 8, 8, stride=8), norm, nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 2))
+    model = nn.Sequential(*layers).eval()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    weights, maps = class_weights(torch.zeros(3, dtype=torch.long), 2), torch.rand(3, 64, 64)
+    found = []
+    for worth in (1, 10**9):
+        monkeypatch.setattr(faithfulness, "_WORTH_FOLDING", worth)
+        found.append(relevance_gain(model, inputs, weights, maps, HOW))
+    np.testing.assert_allclose(found[0].value, found[1].value, atol=1e-3 * float(found[1].span.max()))
+    assert float(np.abs(found[1].share).max()) > 0.01
+    assert all(bool((model.state_dict()[name] == tensor).all()) for name, tensor in before.items())
