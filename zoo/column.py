@@ -58,9 +58,10 @@ class Column:
 def _key(card: Card, fingerprint: str, asked: str) -> str:
     """The name of a table: everything that its rows depend on.
 
-    Engines agree closely enough to share one (``zoo.engine.AGREEMENT``). Who asks for float32 gets nothing else.
+    Engines agree closely enough to share one (``zoo.engine.AGREEMENT``), but for bfloat16. Who asks for float32 gets
+    nothing else.
     """
-    precision = "float32" if asked == "float32" else "any"
+    precision = asked if asked in ("float32", "bfloat16") else "close"
     identity = "\n".join([card.name, fingerprint, repr(card.preprocess), precision, str(FORMAT)])
     readable = re.sub(r"[^A-Za-z0-9._-]+", "-", card.name)[-60:]
     return f"{readable}-{hashlib.blake2b(identity.encode(), digest_size=8).hexdigest()}"

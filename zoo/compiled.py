@@ -46,7 +46,12 @@ class Compiled:
             reason = str(error).strip().splitlines()[0]
             raise ModelError(f"OpenVINO cannot run this model ({reason}).", remedy="unset ZOO_ENGINE") from error
         # Each lane waits while its own stream computes, so that no more threads are at work than there are cores.
-        limits = {"NUM_STREAMS": cores(), "INFERENCE_NUM_THREADS": cores(), "ENABLE_CPU_PINNING": False}
+        limits = {
+            "NUM_STREAMS": cores(),
+            "INFERENCE_NUM_THREADS": cores(),
+            "ENABLE_CPU_PINNING": False,
+            "INFERENCE_PRECISION_HINT": "f32",  # unasked it takes bfloat16 where the processor has it
+        }
         self._model = openvino.Core().compile_model(_with_normalisation(model, preprocess), "CPU", limits)
         self._own = threading.local()
 

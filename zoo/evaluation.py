@@ -130,8 +130,10 @@ def _predict(
 
     where = torch_device(device)
     module = run.module().to(where).to(memory_format=torch.channels_last)
+    # A processor's bfloat16 would cost accuracy (``zoo.engine``).
+    precision = "no" if where.type == "cpu" else best_precision(where)
     usable, probabilities, skipped = predict_files(
-        module, files, run.preprocess, device=where, precision=best_precision(where), progress=progress
+        module, files, run.preprocess, device=where, precision=precision, progress=progress
     )
     if not usable:
         reasons = "; ".join(f"{printable(s.path)}: {s.reason}" for s in skipped[:3])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -99,9 +101,20 @@ class Runner:
         return torch.cuda.stream(self._own.stream)
 
     def _features(self, batch: torch.Tensor) -> npt.NDArray[np.float16]:
-        inputs = self._preprocess.normalise(batch, self._dtype)
-        features = self._module(inputs).flatten(1) if self._plain else embed(self._module, inputs)
+        features = self._by(self._module, batch, self._dtype)
+        if self._dtype == torch.float16 and not bool(features.isfinite().all()):
+            features = self._by(self._in_float32, batch, torch.float32)
         return _half(features)
+
+    def _by(self, module: nn.Module, batch: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        inputs = self._preprocess.normalise(batch, dtype)
+        features: torch.Tensor = module(inputs).flatten(1) if self._plain else embed(module, inputs)
+        return features
+
+    @cached_property
+    def _in_float32(self) -> nn.Module:
+        """For images on which half precision ran over: it ends at 65504."""
+        return copy.deepcopy(self._module).float()
 
 
 def _half(features: torch.Tensor) -> npt.NDArray[np.float16]:
