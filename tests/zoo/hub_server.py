@@ -22,7 +22,7 @@ class HubServer:
         refusals: HTTP status and error code of repositories that answer with an error.
         faults: What happens to a file on its way; each is used once and then forgotten, except ``slow``,
             ``stall`` (half of the content and then nothing) and ``trickle`` (small parts with pauses).
-        requests: Method and path of every request.
+        requests: Method and path of every request for a model.
     """
 
     files: dict[str, bytes] = field(default_factory=dict)
@@ -57,7 +57,8 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
     def _answer(self, *, body: bool) -> None:
-        self.hub.requests.append(f"{self.command} {self.path}")
+        if self.path != "/api/agent-harnesses":  # huggingface_hub asks once a day who uses it, before anything else
+            self.hub.requests.append(f"{self.command} {self.path}")
         match = re.fullmatch(r"/([^/]+/[^/]+)/resolve/[^/]+/(.+)", self.path)
         repository, name = match.groups() if match else ("", self.path)
         if repository in self.hub.refusals:
