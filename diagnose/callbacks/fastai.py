@@ -6,9 +6,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from diagnose.callbacks.vet import Show, Vet, to_stderr
-from diagnose.probe import Observation
-from diagnose.step_records import StepRecord
+from diagnose.callbacks.vet import Show, Vet, Vetting, to_stderr
 from diagnose.watch import StepSampler
 from zoo.errors import DependencyError
 
@@ -19,7 +17,7 @@ except ImportError:
     raise DependencyError.missing("fastai", extra="fastai", purpose="This callback") from None
 
 
-class ZooVet(Callback):
+class ZooVet(Vetting, Callback):
     """Samples the training's updates, and says at the end of each ``fit`` what is wrong with them.
 
     ``fine_tune`` fits twice and so speaks twice; a search for a learning rate is not watched.
@@ -36,16 +34,6 @@ class ZooVet(Callback):
         super().__init__()
         self._vet = Vet(every=every, show=show)
         self._sampler: StepSampler | None = None
-
-    @property
-    def findings(self) -> tuple[Observation, ...]:
-        """What is amiss in the last ``fit``, surest first; empty where nothing is."""
-        return self._vet.findings
-
-    @property
-    def records(self) -> tuple[StepRecord, ...]:
-        """What was noted, by update."""
-        return self._vet.records
 
     def before_fit(self) -> None:
         """Begin to watch."""

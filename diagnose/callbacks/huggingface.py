@@ -6,9 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from diagnose.callbacks.vet import Show, Vet, to_stderr
-from diagnose.probe import Observation
-from diagnose.step_records import StepRecord
+from diagnose.callbacks.vet import Show, Vet, Vetting, to_stderr
 from zoo.errors import DependencyError
 
 try:
@@ -17,7 +15,7 @@ except ImportError:
     raise DependencyError.missing("transformers", extra="huggingface", purpose="This callback") from None
 
 
-class ZooVet(TrainerCallback):
+class ZooVet(Vetting, TrainerCallback):
     """Samples the training's updates, and says at its end what is wrong with them.
 
     Args:
@@ -27,16 +25,6 @@ class ZooVet(TrainerCallback):
 
     def __init__(self, *, every: int | None = None, show: Show = to_stderr) -> None:
         self._vet = Vet(every=every, show=show)
-
-    @property
-    def findings(self) -> tuple[Observation, ...]:
-        """What is amiss, surest first; empty where nothing is."""
-        return self._vet.findings
-
-    @property
-    def records(self) -> tuple[StepRecord, ...]:
-        """What was noted, by update."""
-        return self._vet.records
 
     def on_train_begin(
         self, _args: Any, state: Any, _control: Any, *, model: nn.Module, optimizer: object = None, **_more: Any

@@ -6,9 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from diagnose.callbacks.vet import Show, Vet, to_stderr
-from diagnose.probe import Observation
-from diagnose.step_records import StepRecord
+from diagnose.callbacks.vet import Show, Vet, Vetting, to_stderr
 from zoo.errors import DependencyError
 
 try:
@@ -20,7 +18,7 @@ except ImportError:
         raise DependencyError.missing("lightning", extra="lightning", purpose="This callback") from None
 
 
-class ZooVet(Callback):
+class ZooVet(Vetting, Callback):
     """Samples the training's updates, and says at its end what is wrong with them.
 
     Args:
@@ -31,16 +29,6 @@ class ZooVet(Callback):
     def __init__(self, *, every: int | None = None, show: Show = to_stderr) -> None:
         super().__init__()
         self._vet = Vet(every=every, show=show)
-
-    @property
-    def findings(self) -> tuple[Observation, ...]:
-        """What is amiss, surest first; empty where nothing is."""
-        return self._vet.findings
-
-    @property
-    def records(self) -> tuple[StepRecord, ...]:
-        """What was noted, by update."""
-        return self._vet.records
 
     def on_train_start(self, trainer: Any, pl_module: nn.Module) -> None:
         """Begin to watch."""

@@ -107,6 +107,22 @@ class Vet:
         return "\n".join([f"{looked}:", *lines])
 
 
+class Vetting:
+    """What every callback tells of its vet; to be inherited beside the library's own callback."""
+
+    _vet: Vet
+
+    @property
+    def findings(self) -> tuple[Observation, ...]:
+        """What is amiss in the last training, surest first; empty where nothing is."""
+        return self._vet.findings
+
+    @property
+    def records(self) -> tuple[StepRecord, ...]:
+        """What was noted, by update."""
+        return self._vet.records
+
+
 def _unwrapped(optimizer: object) -> object:
     """The optimizer inside the wrappers of accelerate and Lightning."""
     while (inner := getattr(optimizer, "optimizer", None)) is not None:
