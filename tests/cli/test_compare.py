@@ -11,19 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.stats import binomtest
-from typer.testing import CliRunner, Result
 
 import zoo
-from cli import main
+from tests.cli.typed import typed
 from tests.zoo.tiny import two_colours
 from zoo.errors import OptionError, RunError
-
-if not main.app.registered_commands:
-    main._add_commands()
-
-
-def run(*arguments: object) -> Result:
-    return CliRunner().invoke(main.app, [str(argument) for argument in arguments])
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +43,7 @@ def test_a_run_that_is_better_on_the_same_images_is_named_with_the_exact_figures
     count = len(trained.predictions("val").paths)
     worse = right_on(trained, tmp_path / "worse", [i >= 12 for i in range(count)])
     better = right_on(trained, tmp_path / "better", [i != count - 1 for i in range(count)])
-    done = run("compare", worse, better, "--json")
+    done = typed("compare", worse, better, "--json")
     assert done.exit_code == 0, done.output
     found = json.loads(done.stdout)
     assert [entry["path"] for entry in found["runs"]] == [str(worse), str(better)]
@@ -62,7 +54,7 @@ def test_a_run_that_is_better_on_the_same_images_is_named_with_the_exact_figures
     assert pair["difference"]["accuracy"] == pytest.approx(11 / count)
     assert pair["difference"]["p_value"] == pytest.approx(binomtest(1, 13).pvalue)
     assert pair["noise"] is False
-    told = run("compare", worse, better).stdout
+    told = typed("compare", worse, better).stdout
     assert "#2 is better than #1." in told
     assert f"on {count} val images" in told
 
@@ -70,7 +62,7 @@ def test_a_run_that_is_better_on_the_same_images_is_named_with_the_exact_figures
 def test_a_difference_that_chance_explains_is_called_noise(trained: zoo.Run, tmp_path: Path) -> None:
     count = len(trained.predictions("val").paths)
     runs = [right_on(trained, tmp_path / str(k), [i not in range(k, 4) for i in range(count)]) for k in (0, 2)]
-    told = run("compare", *runs)
+    told = typed("compare", *runs)
     assert told.exit_code == 0
     assert "within noise" in told.stdout
     assert "is better" not in told.stdout
@@ -79,13 +71,13 @@ def test_a_difference_that_chance_explains_is_called_noise(trained: zoo.Run, tmp
 def test_several_pairs_are_looked_at_together(trained: zoo.Run, tmp_path: Path) -> None:
     count = len(trained.predictions("val").paths)
     runs = [right_on(trained, tmp_path / str(k), [i >= k for i in range(count)]) for k in (0, 6, 14)]
-    done = run("compare", *runs, "--json")
+    done = typed("compare", *runs, "--json")
     pairs = json.loads(done.stdout)["pairs"]
     alone = sorted(binomtest(0, n).pvalue for n in (6, 8, 14))
     holm = [min(1, 3 * alone[0]), min(1, 2 * alone[1]), alone[2]]
     holm = list(np.maximum.accumulate(holm))
     assert sorted(pair["difference"]["p_value"] for pair in pairs) == pytest.approx(holm)
-    assert "Holm" in run("compare", *runs).stdout
+    assert "Holm" in typed("compare", *runs).stdout
 
 
 def test_runs_of_other_images_are_not_compared(trained: zoo.Run, tmp_path: Path) -> None:
@@ -93,14 +85,14 @@ def test_runs_of_other_images_are_not_compared(trained: zoo.Run, tmp_path: Path)
     found = zoo.Run.open(other).predictions("val")
     renamed = dataclasses.replace(found, paths=tuple(f"else/{path}" for path in found.paths))
     renamed.write(other / "predictions-val.csv")
-    told = run("compare", trained.path, other)
+    told = typed("compare", trained.path, other)
     assert told.exit_code == 0, told.output
     assert "scored different files" in told.stdout
     assert "zoo evaluate RUN DATA" in told.stdout
 
 
 def test_one_run_named_twice_is_not_two(trained: zoo.Run) -> None:
-    done = run("compare", trained.path, trained.path)
+    done = typed("compare", trained.path, trained.path)
     assert isinstance(done.exception, OptionError)
     assert "at least two different runs" in done.exception.what
 
@@ -111,22 +103,22 @@ def test_the_report_of_a_run_is_written_again_and_its_place_printed(trained: zoo
     page = folder / "report.html"
     before = page.read_bytes()
     page.unlink()
-    done = run("report", folder)
+    done = typed("report", folder)
     assert done.exit_code == 0, done.output
     assert Path(done.stdout.strip()) == page
     assert b"<html" in page.read_bytes()
     assert abs(len(page.read_bytes()) - len(before)) < 0.05 * len(before)
-    assert json.loads(run("report", folder, "--json").stdout) == {"report": str(page)}
+    assert json.loads(typed("report", folder, "--json").stdout) == {"report": str(page)}
 
 
 def test_a_folder_that_is_no_run_has_no_report(tmp_path: Path) -> None:
-    done = run("report", tmp_path)
+    done = typed("report", tmp_path)
     assert isinstance(done.exception, RunError)
 
 
 def test_a_run_is_evaluated_on_new_images_and_says_what_it_was_trained_on(trained: zoo.Run, tmp_path: Path) -> None:
     table = tmp_path / "scored.csv"
-    done = run("evaluate", trained.path, trained.path.parent / "data", "--offline", "--json", "--out", table)
+    done = typed("evaluate", trained.path, trained.path.parent / "data", "--offline", "--json", "--out", table)
     assert done.exit_code == 0, done.output
     found = json.loads(done.stdout)
     split = zoo.Run.open(trained.path).dataset()
@@ -139,7 +131,7 @@ def test_a_run_is_evaluated_on_new_images_and_says_what_it_was_trained_on(traine
 
 def test_pictures_are_predicted_as_the_library_does(trained: zoo.Run) -> None:
     photo = trained.path.parent / "data" / "red" / "00.png"
-    done = run("predict", trained.path, photo, "--json")
+    done = typed("predict", trained.path, photo, "--json")
     assert done.exit_code == 0, done.output
     answer = trained.predict(photo)
     assert answer.classes[answer.predicted[0]] in done.stdout

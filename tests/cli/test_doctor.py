@@ -8,9 +8,9 @@ from pathlib import Path
 
 import psutil
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from cli import main
+from tests.cli.typed import typed
 from tests.zoo.conftest import use_endpoint
 from tests.zoo.hub_server import HubServer
 from tests.zoo.tiny import two_colours
@@ -20,12 +20,9 @@ from zoo.catalog import card
 from zoo.data import read
 from zoo.errors import OptionError
 
-if not main.app.registered_commands:
-    main._add_commands()
-
 
 def run(*arguments: str) -> Result:
-    return CliRunner().invoke(main.app, ["doctor", *arguments])
+    return typed("doctor", *arguments)
 
 
 def problems(*arguments: str) -> list[str]:

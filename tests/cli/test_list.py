@@ -6,22 +6,14 @@ import json
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from cli import main
+from tests.cli.typed import typed
 from tests.zoo.tiny import saved, tiny_model
 from zoo.errors import OptionError, UnknownModelError, ZooError
 
-if not main.app.registered_commands:
-    main._add_commands()
-
-
-def _run(*arguments: str) -> Result:
-    return CliRunner().invoke(main.app, arguments)
-
 
 def _list(*arguments: str) -> list[dict[str, object]]:
-    done = _run("list", *arguments, "--json")
+    done = typed("list", *arguments, "--json")
     assert done.exit_code == 0, done.output
     found = json.loads(done.stdout)
     assert isinstance(found, list)
@@ -35,7 +27,7 @@ def test_everything_is_listed(caches: Path) -> None:
 
 
 def test_the_table_is_made_of_tabs_where_nobody_looks_at_it(caches: Path) -> None:
-    done = _run("list", "resnet18.a1_in1k")
+    done = typed("list", "resnet18.a1_in1k")
     header, row = done.stdout.splitlines()
     assert header.split("\t") == ["name", "parameters", "input", "top-1", "licence", "here"]
     assert row.split("\t") == ["resnet18.a1_in1k", "11.7M", "224x224", "73.2%", "apache-2.0", ""]
@@ -43,12 +35,12 @@ def test_the_table_is_made_of_tabs_where_nobody_looks_at_it(caches: Path) -> Non
 
 
 def test_what_is_not_known_is_said_to_be_unknown(caches: Path) -> None:
-    assert _run("list", "torchvision/alexnet").stdout.splitlines()[1].split("\t")[4] == "unknown"
-    assert _run("list", "resnet18.a2_in1k").stdout.splitlines()[1].split("\t")[3] == "?"
+    assert typed("list", "torchvision/alexnet").stdout.splitlines()[1].split("\t")[4] == "unknown"
+    assert typed("list", "resnet18.a2_in1k").stdout.splitlines()[1].split("\t")[3] == "?"
 
 
 def test_an_alias_is_listed_as_what_it_stands_for(caches: Path) -> None:
-    done = _run("list", "resnet")
+    done = typed("list", "resnet")
     assert "resnet -> resnet50.a1_in1k" in done.stderr
     assert "resnet50.a1_in1k" in done.stdout
 
@@ -71,7 +63,7 @@ def test_large_models_are_left_out(caches: Path, limit: str, most: float) -> Non
 
 @pytest.mark.parametrize("limit", ["", "x", "-3M", "3MM", "1e6"])
 def test_a_size_that_is_no_number_is_wrong_usage(caches: Path, limit: str) -> None:
-    error = _run("list", "--max-params", limit).exception
+    error = typed("list", "--max-params", limit).exception
     assert isinstance(error, OptionError)
     assert repr(limit) in error.what
 
@@ -92,7 +84,7 @@ def test_models_are_sorted_with_the_unknown_last(caches: Path) -> None:
 
 
 def test_no_match_is_said(caches: Path) -> None:
-    assert "No model matches" in _run("list", "nothing*").stderr
+    assert "No model matches" in typed("list", "nothing*").stderr
 
 
 @pytest.mark.parametrize(
@@ -106,7 +98,7 @@ def test_no_match_is_said(caches: Path) -> None:
     ],
 )
 def test_the_facts_on_a_model_are_shown(caches: Path, no_network: None, name: str, expected: list[str]) -> None:
-    done = _run("info", name)
+    done = typed("info", name)
     assert done.exit_code == 0
     for words in expected:
         assert words in done.output
@@ -115,19 +107,19 @@ def test_the_facts_on_a_model_are_shown(caches: Path, no_network: None, name: st
 def test_the_facts_on_a_file_are_shown(caches: Path, tmp_path: Path) -> None:
     for name, content in saved(tiny_model()).items():
         (tmp_path / name).write_bytes(content)
-    done = json.loads(_run("info", str(tmp_path), "--json").stdout)
+    done = json.loads(typed("info", str(tmp_path), "--json").stdout)
     assert done["source"] == "local"
     assert done["parameters"] == sum(parameter.numel() for parameter in tiny_model().parameters())
     assert done["file"] == str(tmp_path / "model.safetensors")
 
 
 def test_an_unknown_model_is_an_error_with_the_nearest_name(caches: Path) -> None:
-    error = _run("info", "resnt").exception
+    error = typed("info", "resnt").exception
     assert isinstance(error, UnknownModelError)
     assert "'resnet'" in error.remedy
 
 
 def test_offline_a_model_of_the_hub_is_an_error(caches: Path, no_network: None) -> None:
-    error = _run("info", "hf-hub:someone/tiny", "--offline").exception
+    error = typed("info", "hf-hub:someone/tiny", "--offline").exception
     assert isinstance(error, ZooError)
     assert "offline" in error.what

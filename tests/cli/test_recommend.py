@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from cli import main
+from tests.cli.typed import typed
 from tests.zoo.tiny import two_colours
 from zoo import recommendation
 from zoo.catalog import card
@@ -19,15 +19,12 @@ from zoo.data import read
 from zoo.errors import DataError, OptionError
 from zoo.features import Features
 
-if not main.app.registered_commands:
-    main._add_commands()
-
 #: How far the classes are apart in the features of a model.
 _APART = {"efficientnet_lite0": 0.3, "efficientnet_lite1": 6.0}
 
 
 def run(*arguments: object) -> Result:
-    return CliRunner().invoke(main.app, ["recommend", *(str(argument) for argument in arguments)])
+    return typed("recommend", *arguments)
 
 
 @pytest.fixture
