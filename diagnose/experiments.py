@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,6 @@ from diagnose.context import Context
 from diagnose.findings import Control, Estimate
 from zoo import cache
 from zoo.data import Dataset, Sample, folds
-from zoo.errors import StorageError
 from zoo.neighbours import reduce
 
 POSITIVE_LINE = 0.8  # a frozen EfficientNet-Lite0 reaches 0.91 on the reference images, chance 0.1
@@ -94,7 +93,7 @@ def positive_control(embed: Embed, *, identity: str) -> Control:
         embed: The very function that embeds the person's pictures, so that all of it is put to the test.
         identity: Names the exact weights.
     """
-    note = cache.root() / "diagnose" / f"positive-control-{_fingerprint(identity)}.json"
+    note = f"diagnose/positive-control-{_fingerprint(identity)}.json"
     known = _recall(note)
     if known is not None:
         return known
@@ -154,20 +153,14 @@ def _version(package: str) -> str:
         return "none"
 
 
-def _recall(note: Path) -> Control | None:
-    try:
-        known = json.loads(note.read_text("utf-8"))
+def _recall(note: str) -> Control | None:
+    def understand(known: Any) -> Control:
         estimate = Estimate(value=float(known["value"]), interval=(float(known["low"]), float(known["high"])))
         return Control(name="positive-control", accuracy=estimate, detail=f"{known['detail']} (measured before)")
-    except (OSError, ValueError, KeyError, TypeError):
-        return None  # not measured yet, or the note is damaged: measured anew
+
+    return cache.recall(note, understand)
 
 
-def _remember(note: Path, control: Control) -> None:
+def _remember(note: str, control: Control) -> None:
     low, high = control.accuracy.interval
-    known = {"value": control.accuracy.value, "low": low, "high": high, "detail": control.detail}
-    try:
-        with cache.replacing(note) as part:
-            part.write_text(json.dumps(known), "utf-8")
-    except StorageError:
-        pass  # it is then measured every time
+    cache.remember(note, {"value": control.accuracy.value, "low": low, "high": high, "detail": control.detail})

@@ -1,13 +1,11 @@
 """Choices of ``method="auto"`` that were made before: what it was measured on being the same, so is the choice.
 
-Kept in ``$ZOO_CACHE/explanations.json``. The cache is a convenience: where it cannot be read or written, the choice is
-measured every time.
+Kept in ``$ZOO_CACHE/explanations.json``.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import asdict, astuple
 from typing import Any
@@ -20,11 +18,11 @@ from explain.choice import Calibration, Choice, Trial
 from explain.null import Null
 from explain.sanity import Answer, Gate
 from zoo import cache
-from zoo.errors import StorageError
 from zoo.run import version
 
 _FORMAT = 1  # of what ``choose`` measures and of the file; a change there makes every choice anew
 _KEPT = 64  # choices, the latest made
+_NOTE = "explanations.json"
 
 
 def remembered(model: nn.Module, calibration: Calibration, name: str, make: Callable[[], Choice]) -> Choice:
@@ -66,21 +64,16 @@ def _bytes(tensor: Tensor) -> memoryview:
 
 
 def _read() -> dict[str, tuple[str, Choice]]:
-    try:
-        content = json.loads((cache.root() / "explanations.json").read_text("utf-8"))
+    def understand(content: Any) -> dict[str, tuple[str, Choice]]:
         return {key: (str(entry["model"]), _choice(entry["choice"])) for key, entry in content.items()}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        return {}  # nothing yet, or damaged: measured again
+
+    return cache.recall(_NOTE, understand) or {}
 
 
 def _write(choices: dict[str, tuple[str, Choice]]) -> None:
     latest = list(choices.items())[-_KEPT:]
     content = {key: {"model": name, "choice": asdict(choice)} for key, (name, choice) in latest}
-    try:
-        with cache.replacing(cache.root() / "explanations.json") as part:
-            part.write_text(json.dumps(content, default=_plain), "utf-8")
-    except StorageError:
-        return  # it is measured again next time
+    cache.remember(_NOTE, content, plain=_plain)
 
 
 def _plain(value: Any) -> Any:

@@ -6,11 +6,15 @@ import hashlib
 import json
 import os
 import sys
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any, TypeVar
 
 from zoo import files
 from zoo.errors import StorageError
+
+T = TypeVar("T")
 
 #: Where in the cache fitted probes are kept.
 PROBES = "probes"
@@ -43,25 +47,45 @@ def storage_error(error: OSError, path: Path) -> StorageError:
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file's content, hexadecimal; read from the cache while the file's size and time are unchanged.
-
-    The cache is a convenience: where it cannot be written, the digest is computed every time.
-    """
+    """SHA-256 of a file's content, hexadecimal; read from the cache while the file's size and time are unchanged."""
     path = path.resolve()
     status = path.stat()
     stamp = [str(path), status.st_size, status.st_mtime_ns]
-    note = root() / "digests" / f"{hashlib.sha256(str(path).encode('utf-8', 'surrogateescape')).hexdigest()[:32]}.json"
-    try:
-        known = json.loads(note.read_text("utf-8"))
-        if known["stamp"] == stamp:
-            return str(known["sha256"])
-    except (OSError, ValueError, KeyError, TypeError):
-        pass  # no note, or a damaged one: it is made anew
+    note = f"digests/{hashlib.sha256(str(path).encode('utf-8', 'surrogateescape')).hexdigest()[:32]}.json"
+    known = recall(note, lambda content: str(content["sha256"]) if content["stamp"] == stamp else None)
+    if known is not None:
+        return known
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    try:
-        with replacing(note) as part:
-            part.write_text(json.dumps({"stamp": stamp, "sha256": digest}), "utf-8")
-    except (StorageError, UnicodeEncodeError):
-        pass
+    remember(note, {"stamp": stamp, "sha256": digest})
     return digest
+
+
+def recall(name: str, understand: Callable[[Any], T]) -> T | None:
+    """What ``understand`` makes of the JSON file ``name``; ``None`` where it is absent or damaged.
+
+    Args:
+        name: Its path in the cache.
+        understand: May raise whatever a damaged content leads to.
+    """
+    try:
+        return understand(json.loads((root() / name).read_text("utf-8")))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def remember(name: str, content: Any, *, plain: Callable[[Any], Any] | None = None) -> None:
+    """Write the JSON file ``name``, whole or not at all.
+
+    The cache is a convenience: where nothing can be written, it is measured again next time.
+
+    Args:
+        name: Its path in the cache.
+        content: What is kept.
+        plain: Turns what JSON cannot hold into what it can.
+    """
+    try:
+        with replacing(root() / name) as part:
+            part.write_text(json.dumps(content, indent=1, default=plain), "utf-8")
+    except (StorageError, UnicodeEncodeError):
+        return

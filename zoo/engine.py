@@ -9,7 +9,6 @@ blood cells under the microscope a cosine of 0.91, and 0.75 points of a probe's 
 from __future__ import annotations
 
 import copy
-import json
 import os
 import platform
 import time
@@ -24,7 +23,7 @@ from torch import nn
 from zoo import cache, compiled
 from zoo.card import Card
 from zoo.devices import best_precision
-from zoo.errors import ModelError, OptionError, StorageError
+from zoo.errors import ModelError, OptionError
 from zoo.lanes import cores
 from zoo.runner import Pixels, Runner
 
@@ -48,6 +47,7 @@ _DEFAULT_BATCH = 4
 _ACCELERATOR_BATCH = 128
 _TRIALS = 3
 _FORMAT = 2  # of what is remembered; a change measures anew
+_NOTE = "engines.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,17 +195,8 @@ def _key(card: Card, names: tuple[Name, ...]) -> str:
 
 
 def _remembered() -> dict[str, Engine]:
-    try:
-        content = json.loads((cache.root() / "engines.json").read_text("utf-8"))
-        return {key: Engine(**value) for key, value in content.items()}
-    except (OSError, ValueError, TypeError, AttributeError):
-        return {}  # nothing yet, or damaged: measured again
+    return cache.recall(_NOTE, lambda content: {key: Engine(**value) for key, value in content.items()}) or {}
 
 
 def _remember(key: str, engine: Engine) -> None:
-    try:
-        with cache.replacing(cache.root() / "engines.json") as part:
-            content = {k: asdict(v) for k, v in {**_remembered(), key: engine}.items()}
-            part.write_text(json.dumps(content, indent=1), "utf-8")
-    except StorageError:
-        return  # it is measured again next time
+    cache.remember(_NOTE, {k: asdict(v) for k, v in {**_remembered(), key: engine}.items()})

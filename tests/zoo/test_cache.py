@@ -99,3 +99,24 @@ def test_many_writers_leave_one_whole_file(tmp_path: Path) -> None:
         thread.join()
     assert len(set(path.read_text())) == 1
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_was_remembered_is_recalled_and_a_damaged_or_absent_note_is_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "cache"))
+    assert cache.recall("notes/a.json", int) is None
+    cache.remember("notes/a.json", {"of": 7 + 0j}, plain=lambda value: int(value.real))
+    assert cache.recall("notes/a.json", lambda content: content["of"]) == 7
+    assert cache.recall("notes/a.json", lambda content: content["other"]) is None
+    (tmp_path / "cache" / "notes" / "a.json").write_text('{"of": 7', "utf-8")
+    assert cache.recall("notes/a.json", lambda content: content["of"]) is None
+
+
+def test_a_cache_that_cannot_be_written_forgets_without_an_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "file"))
+    cache.remember("a.json", 1)
+    assert cache.recall("a.json", int) is None
