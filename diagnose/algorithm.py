@@ -12,6 +12,7 @@ from diagnose.algorithm_data import known_good_pictures
 from diagnose.confirming import confirm, patched, propose, run_accuracy, seconds_allowed
 from diagnose.findings import CheckFailure, Control, Edit, Finding, NotTested
 from diagnose.probe import describe
+from diagnose.probed import KnownGood
 from diagnose.sandbox.measurements import (
     Loaded,
     LoaderFacts,
@@ -100,13 +101,19 @@ class Examination:
     own_line: float = OWN_LINE
 
 
-def examine(algorithm: Path, pictures: Pictures, options: ExamineOptions | None = None) -> Examination:
+def examine(
+    algorithm: Path,
+    pictures: Pictures,
+    options: ExamineOptions | None = None,
+    known_good: KnownGood | None = None,
+) -> Examination:
     """Audit an algorithm file, train it beside the known-good recipe, and swap parts until the causes are known.
 
     Args:
         algorithm: The person's Python file. It runs in a process of its own, on copies.
         pictures: Their data (a subset will do), split.
         options: Budget, seed, limits.
+        known_good: What a known-good model reaches on as many of the pictures; the reference is trained where ``None``.
 
     Raises:
         OptionError: There is no such file.
@@ -116,7 +123,7 @@ def examine(algorithm: Path, pictures: Pictures, options: ExamineOptions | None 
     with Sandbox(algorithm, reference=options.reference, memory=options.memory, threads=options.threads) as sandbox:
         sandbox.provide("theirs", pictures)
         sandbox.provide(_OWN_DATA, known_good_pictures(len(pictures.classes)))
-        examiner = _Examiner(sandbox, pictures, options)
+        examiner = _Examiner(sandbox, pictures, options, known_good)
         findings = examiner.run()
     edit, failures = examiner.mend(algorithm, findings)
     context = examiner.swaps.context
@@ -134,8 +141,10 @@ def examine(algorithm: Path, pictures: Pictures, options: ExamineOptions | None 
 class _Examiner:
     """One examination: the sandbox, the budget, the sizes of the experiments."""
 
-    def __init__(self, sandbox: Sandbox, pictures: Pictures, options: ExamineOptions) -> None:
-        self._sandbox, self._pictures, self._options = sandbox, pictures, options
+    def __init__(
+        self, sandbox: Sandbox, pictures: Pictures, options: ExamineOptions, known_good: KnownGood | None
+    ) -> None:
+        self._sandbox, self._pictures, self._options, self._known_good = sandbox, pictures, options, known_good
         self._budget = Budget(options.budget)
         self._train_size = min(options.train, len(pictures.train))
         self._validation_size = min(options.validation, len(pictures.validation))
@@ -227,10 +236,15 @@ class _Examiner:
         if self._budget.left <= 0:
             return None
         self._options.progress(describe(variant), 0, 1)
-        known_good = variant == REFERENCE
-        # The two that everything is compared with may take a third of the time each; a swap a fifth.
-        request = self._request("train", self._budget.left / (3 if known_good or variant == Variant() else 5))
-        answer = self._sandbox.ask(replace(request, variant=variant, seed=self._options.seed + seed), RunFacts)
+        if variant == REFERENCE and self._known_good is not None:
+            answer: RunFacts | Mishap = self._known_good(
+                self._train_size, self._validation_size, self._options.seed + seed
+            )
+        else:
+            # The two that everything is compared with may take a third of the time each; a swap a fifth.
+            share = 3 if variant in (REFERENCE, Variant()) else 5
+            request = replace(self._request("train", self._budget.left / share), variant=variant)
+            answer = self._sandbox.ask(replace(request, seed=self._options.seed + seed), RunFacts)
         if isinstance(answer, RunFacts):
             # A run is asked for by the number of its repeat.
             return replace(answer, variant=variant, seed=seed)
@@ -257,7 +271,10 @@ def _controls(context: AlgorithmContext) -> list[Control]:
         repeats = context.runs_of(run.variant, run.data)
         name = {Variant(): "theirs", REFERENCE: "known-good"}.get(run.variant, f"swap: {describe(run.variant)}")
         name = "own-code" if run.data == _OWN_DATA else name
-        detail = f"{run.images} training pictures, {len(run.curve)} epochs" + ("" if run.finished else ", cut short")
+        detail = f"{run.images} training pictures, " + (
+            f"{len(run.curve)} epochs" if run.curve else "a probe on features"
+        )
+        detail += "" if run.finished else ", cut short"
         seconds = sum(r.seconds for r in repeats)
         estimate = run_accuracy(run)
         controls.append(Control(name=name, accuracy=estimate, seeds=len(repeats), seconds=seconds, detail=detail))

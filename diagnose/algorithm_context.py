@@ -57,9 +57,14 @@ class AlgorithmContext:
     base: Variant = dataclasses.field(default_factory=Variant)
 
     def runs_of(self, variant: Variant, data: str = "theirs") -> tuple[RunFacts, ...]:
-        """The finished trainings of one variant, by seed."""
-        found = [r for r in self.runs if r.variant == variant and r.data == data and r.curve]
+        """The trainings of one variant that came to predictions, by seed."""
+        found = [r for r in self.runs if r.variant == variant and r.data == data and r.predictions]
         return tuple(sorted(found, key=lambda r: r.seed))
+
+    def complete(self, variant: Variant) -> bool:
+        """Whether a variant was trained to its end."""
+        runs = self.runs_of(variant)
+        return bool(runs) and all(run.finished for run in runs)
 
     @property
     def theirs(self) -> RunFacts | None:
@@ -101,19 +106,30 @@ class AlgorithmContext:
         return self.difference(self.base, REFERENCE)
 
     @property
+    def shown(self) -> Variant:
+        """What shows how much these pictures allow: the known-good recipe, or theirs as mended where that beats it."""
+        lead = None if self.base == Variant() else self.difference(REFERENCE, self.base)
+        return self.base if lead is not None and significant(lead, self.threshold) else REFERENCE
+
+    @property
     def under(self) -> bool:
         """Whether the algorithm is significantly and noticeably under the known-good recipe, or never finished."""
         gap = self.gap()
         if gap is None:
-            return not self.runs_of(self.base)
+            return not self.complete(self.base)
         return significant(gap, self.threshold)
 
     def difference(self, before: Variant, after: Variant) -> Estimate | None:
         """Accuracy of one variant less that of another, paired over pictures and seeds.
 
-        The interval is 1.96 standard errors: that of the discordant pairs (McNemar 1947) and that of the seeds.
+        The interval is 1.96 standard errors: that of the discordant pairs (McNemar 1947) and that of the seeds. What a
+        training that was cut short reached is less than the variant's accuracy: ``None`` where that is the first, or
+        where it is the second and does not surely win all the same.
         """
-        return self.compare(self.runs_of(before), self.runs_of(after))
+        change = self.compare(self.runs_of(before), self.runs_of(after))
+        if change is None or not self.complete(before) or (change.interval[0] <= 0 and not self.complete(after)):
+            return None
+        return change
 
     def compare(self, before: tuple[RunFacts, ...], after: tuple[RunFacts, ...]) -> Estimate | None:
         """The same of any two groups of trainings on the same pictures; ``None`` where no seed is in both."""

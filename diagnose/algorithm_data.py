@@ -39,14 +39,15 @@ def pictures_of(dataset: Dataset, *, train: int = 2000, validation: int = 500, s
     dataset = split(dataset, seed=seed)
     held = dataset.indices("val") if len(dataset.indices("val")) else dataset.indices("test")
     loaded = [
-        [(dataset.samples[i].label, image) for i in group if (image := _load(dataset, i)) is not None]
+        [(i, image) for i in group if (image := _load(dataset, i)) is not None]
         for group in (
             _draw(dataset.labels, dataset.indices("train"), train, seed),
             _draw(dataset.labels, held, validation, seed),
         )
     ]
-    labels = sorted({label for label, _ in loaded[0] if label >= 0})
-    kept = [[(labels.index(label), image) for label, image in group if label in labels] for group in loaded]
+    labels = sorted({int(dataset.labels[i]) for i, _ in loaded[0] if dataset.labels[i] >= 0})
+    kept = [[(int(i), image) for i, image in group if dataset.labels[i] in labels] for group in loaded]
+    numbers = [tuple(labels.index(dataset.labels[i]) for i, _ in group) for group in kept]
     if len(labels) < 2 or not kept[1]:
         raise DataError(
             f"An algorithm is examined on at least two classes and some held-out pictures; {dataset.name} has too few.",
@@ -54,10 +55,11 @@ def pictures_of(dataset: Dataset, *, train: int = 2000, validation: int = 500, s
         )
     return Pictures(
         train=tuple(image for _, image in kept[0]),
-        train_labels=tuple(label for label, _ in kept[0]),
+        train_labels=numbers[0],
         validation=tuple(image for _, image in kept[1]),
-        validation_labels=tuple(label for label, _ in kept[1]),
+        validation_labels=numbers[1],
         classes=tuple(dataset.classes[label] for label in labels),
+        rows=(tuple(i for i, _ in kept[0]), tuple(i for i, _ in kept[1])),
     )
 
 

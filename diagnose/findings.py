@@ -115,6 +115,11 @@ class Finding:
     examples: tuple[Example, ...] = ()
     points: Estimate | None = None
 
+    @property
+    def tried(self) -> bool:
+        """Whether an experiment is behind it, and not only something that was seen."""
+        return self.points is not None or any(evidence.kind is Kind.INTERVENTION for evidence in self.evidence)
+
 
 @dataclass(frozen=True, kw_only=True)
 class CheckFailure:
@@ -249,6 +254,7 @@ class Verdict:
         ceiling: What this data allows.
         limits: The ceiling with its self-test, on given and on corrected labels, where it could be estimated.
         yours: What the person's own algorithm reaches, where known.
+        gap: By how much that is under a known-good one, on the same pictures where they were compared on such.
         causes: Failed findings, most likely first.
         remarks: Worth a look; never a reason for the verdict.
         passed: Names of the checks that found nothing.
@@ -267,6 +273,7 @@ class Verdict:
     ceiling: Estimate | None = None
     limits: Ceiling | None = None
     yours: Estimate | None = None
+    gap: Estimate | None = None
     causes: tuple[Finding, ...] = ()
     remarks: tuple[Finding, ...] = ()
     passed: tuple[str, ...] = ()

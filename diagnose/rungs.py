@@ -12,7 +12,6 @@ from diagnose.findings import (
     Evidence,
     Example,
     Finding,
-    Kind,
     NotTested,
     Outcome,
     Side,
@@ -30,8 +29,8 @@ class Rung:
         failures: Experiments of ours that failed.
         not_tested: Causes that stay open.
         yours: What their model or algorithm reaches on their data.
-        known_good: What a known-good model reaches on the same pictures; ``None`` where the reference's figure is it.
-        gap: Known-good minus theirs, where the two were compared picture by picture.
+        known_good: What was shown possible on the same pictures; ``None`` where the reference's figure is it.
+        gap: That minus theirs, where the two were compared picture by picture.
         own_code: Cell C: their algorithm on known-good data.
         own_line: Accuracy that cell C must reach.
         edit: What would mend their file.
@@ -68,10 +67,12 @@ class Rung:
         known_good = self.known_good or results.reference
         if results.yours is not None or self.yours is None or known_good is None:
             return results
+        allowed = [e for e in (results.ceiling or results.reference, self.known_good) if e is not None]
         return replace(
             results,
             yours=self.yours,
-            ceiling=self.known_good or results.ceiling,
+            # Of a part of the pictures less may be learnt than they allow: the higher figure is what they do.
+            ceiling=max(allowed, key=lambda e: e.value),
             gap=self.gap or known_good - self.yours,
             paired=self.gap is not None,
         )
@@ -117,9 +118,4 @@ _OUTCOMES = (Outcome.NOT_APPLICABLE, Outcome.PASS, Outcome.REVIEW, Outcome.FAIL)
 
 def _weight(finding: Finding) -> tuple[bool, int]:
     """An experiment outweighs what was only seen; among equals the graver outcome counts."""
-    return proven(finding), _OUTCOMES.index(finding.outcome)
-
-
-def proven(finding: Finding) -> bool:
-    """Whether an intervention is behind the finding."""
-    return finding.points is not None or any(e.kind is Kind.INTERVENTION for e in finding.evidence)
+    return finding.tried, _OUTCOMES.index(finding.outcome)

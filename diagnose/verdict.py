@@ -24,7 +24,6 @@ from diagnose.findings import (
     Edit,
     Estimate,
     Finding,
-    Kind,
     Matrix,
     NotTested,
     Outcome,
@@ -137,6 +136,7 @@ def adjudicate(results: Results) -> Verdict:
         ceiling=results.ceiling or results.reference,
         limits=results.limits,
         yours=results.yours,
+        gap=results.gap,
         causes=tuple(sorted(causes, key=_weight)),
         remarks=tuple(sorted((replace(finding, outcome=Outcome.REVIEW) for finding in other), key=_weight)),
         passed=tuple(sorted(passed)),
@@ -155,12 +155,17 @@ def adjudicate(results: Results) -> Verdict:
 
 
 def shares(verdict: Verdict) -> tuple[Estimate | None, Estimate | None]:
-    """The accuracy missing on the data's side (target - ceiling) and on the algorithm's (ceiling - yours)."""
+    """The accuracy missing on the data's side (target - ceiling) and on the algorithm's.
+
+    The algorithm's is the gap that the verdict was drawn from, on the same pictures where there were such; else
+    ceiling - yours.
+    """
     ceiling, yours = verdict.ceiling, verdict.yours
     asked = None if verdict.target is None else Estimate(value=verdict.target, interval=(verdict.target,) * 2)
     data = None if asked is None or ceiling is None else asked - ceiling
-    algorithm = None if yours is None or ceiling is None else ceiling - yours
-    return data, algorithm
+    if verdict.gap is not None or yours is None or ceiling is None:
+        return data, verdict.gap
+    return data, ceiling - yours
 
 
 Answer = tuple[Conclusion, Strength, str]
@@ -235,18 +240,11 @@ def _without_consequences(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
 def _weight(finding: Finding) -> tuple[float, bool, str]:
     """Most points first; where none are known, interventions before observations."""
     points = finding.points.value if finding.points is not None else 0.0
-    seen_only = all(evidence.kind is Kind.OBSERVATION for evidence in finding.evidence)
-    return -points, seen_only, finding.cause
-
-
-def _proven(findings: tuple[Finding, ...]) -> bool:
-    return any(f.points is not None and f.points.interval[0] > 0 for f in findings) or any(
-        evidence.kind is Kind.INTERVENTION for f in findings for evidence in f.evidence
-    )
+    return -points, not finding.tried, finding.cause
 
 
 def _strength(findings: tuple[Finding, ...]) -> Strength:
-    return Strength.CONCLUSIVE if _proven(findings) else Strength.SUGGESTIVE
+    return Strength.CONCLUSIVE if any(finding.tried for finding in findings) else Strength.SUGGESTIVE
 
 
 def _nothing(results: Results) -> Answer:
@@ -267,7 +265,7 @@ def _nothing(results: Results) -> Answer:
 
 
 def _algorithm(results: Results, algorithm: tuple[Finding, ...]) -> Answer:
-    strength = Strength.CONCLUSIVE if results.paired or results.own_code or _proven(algorithm) else Strength.SUGGESTIVE
+    strength = Strength.CONCLUSIVE if results.paired or results.own_code else _strength(algorithm)
     if results.yours is None and not algorithm:
         return (
             Conclusion.NOTHING,

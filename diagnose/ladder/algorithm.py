@@ -6,9 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from diagnose.algorithm import ExamineOptions, examine
+from diagnose.algorithm_context import AlgorithmContext
 from diagnose.algorithm_data import pictures_of
+from diagnose.confirming import run_accuracy
 from diagnose.context import Context
+from diagnose.findings import NotTested
+from diagnose.probed import probed
 from diagnose.rungs import Rung
+from diagnose.sandbox.measurements import Variant
 
 
 def algorithm_rung(context: Context, path: Path, *, budget: float | None, confirm: bool = False) -> Rung:
@@ -28,18 +33,27 @@ def algorithm_rung(context: Context, path: Path, *, budget: float | None, confir
     if budget is not None:
         options = replace(options, budget=budget)
     pictures = pictures_of(context.dataset, train=options.train, validation=options.validation, seed=context.seed)
-    found = examine(path, pictures, options)
-    reached = {control.name: control.accuracy for control in found.controls}
-    theirs, known_good = reached.get("theirs"), reached.get("known-good")
-    return Rung(
+    found = examine(path, pictures, options, probed(context, pictures))
+    own_code = next((control.accuracy for control in found.controls if control.name == "own-code"), None)
+    rung = Rung(
         findings=found.findings,
         controls=found.controls,
         failures=found.failures,
         not_tested=found.not_tested,
-        # Without the known-good recipe on the same pictures their accuracy compares with nothing.
-        yours=theirs if known_good is not None else None,
-        known_good=known_good,
-        own_code=reached.get("own-code"),
+        own_code=own_code,
         own_line=found.own_line,
         edit=found.edit,
     )
+    return _compared(rung, found.context)
+
+
+def _compared(rung: Rung, measured: AlgorithmContext) -> Rung:
+    """The rung with their accuracy and its distance from what was shown possible on the same pictures."""
+    theirs, best = measured.theirs, measured.runs_of(measured.shown)
+    if theirs is None or not best:
+        return rung
+    if not theirs.finished:
+        needs = f"a larger --budget: the training was stopped in epoch {len(theirs.curve)}"
+        return replace(rung, not_tested=(*rung.not_tested, NotTested(name="accuracy", needs=needs)))
+    gap = measured.difference(Variant(), measured.shown)
+    return replace(rung, yours=run_accuracy(theirs), known_good=run_accuracy(best[0]), gap=gap)

@@ -9,6 +9,7 @@ from diagnose.algorithm_context import AlgorithmContext
 from diagnose.check import ALGORITHM_CHECKS
 from diagnose.findings import Estimate, Evidence, Kind
 from diagnose.probe import Certainty, Observation, Probe
+from diagnose.probes.outputs import mixes
 
 
 @ALGORITHM_CHECKS.register("evaluation")
@@ -22,7 +23,8 @@ class Evaluation(Probe):
     by the wrong count report a figure that the model does not have; work is then spent on the wrong half.
 
     Known problems: Scoring in training mode also gives another figure; that is ``eval-mode`` and is not counted
-    again. A score in per cent is understood.
+    again, nor is that of a model whose answers depend on a batch's other pictures (``mixed-examples``): other batches
+    give another figure. A score in per cent is understood.
 
     Remedy: Count right answers and pictures over all batches, and divide once.
 
@@ -43,8 +45,8 @@ class Evaluation(Probe):
             return []
         score = run.score / 100 if 1.5 < run.score <= 100 and run.accuracy > 0.015 else run.score
         difference = abs(score - run.accuracy) if math.isfinite(score) else 1.0
-        by_mode = run.evaluation_mode > 0.5
-        seen = difference > self.most_difference and not by_mode
+        elsewhere = run.evaluation_mode > 0.5 or (context.model is not None and mixes(context.model))
+        seen = difference > self.most_difference and not elsewhere
         points = Estimate(value=difference, interval=(difference, difference)) if seen else None
         return [
             Observation(

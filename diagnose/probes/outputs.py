@@ -10,6 +10,8 @@ from diagnose.findings import Evidence
 from diagnose.probe import Certainty, Observation, Probe
 from diagnose.sandbox.measurements import ModelFacts, Variant
 
+MOST_MIXING = 0.02
+
 
 @ALGORITHM_CHECKS.register("outputs")
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +37,7 @@ class Outputs(Probe):
 
     name = "outputs"
     causes = ("output-size", "mixed-examples")
-    most_mixing: float = 0.02
+    most_mixing: float = MOST_MIXING
 
     def observe(self, context: AlgorithmContext) -> list[Observation]:
         """Both causes, from the model audit."""
@@ -60,7 +62,7 @@ class Outputs(Probe):
         )
 
     def _mixing(self, model: ModelFacts) -> Observation:
-        mixing = model.mixing > self.most_mixing and model.untracked == 0 and model.repeat < self.most_mixing
+        mixing = mixes(model, self.most_mixing)
         return Observation(
             cause="mixed-examples",
             certainty=Certainty.SURE if mixing else Certainty.NONE,
@@ -69,3 +71,8 @@ class Outputs(Probe):
             evidence=(Evidence(statistic="change by neighbours", value=model.mixing, reference=self.most_mixing),),
             changes=(Variant(reference=("model",)),) if mixing else (),
         )
+
+
+def mixes(model: ModelFacts, most: float = MOST_MIXING) -> bool:
+    """Whether a picture's answer depends on the others of its batch, and neither on chance nor on batch-norm."""
+    return model.mixing > most and model.untracked == 0 and model.repeat < most

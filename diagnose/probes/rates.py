@@ -41,6 +41,7 @@ class Rates(Probe):
         most_epsilon: Largest epsilon of an Adam that is not suspicious.
         improving: Fall of the validation loss over the last third, as a share, from which on a curve still improves.
         most_epochs: Largest factor on the number of epochs that is tried.
+        usual_epochs: As long as which at least is tried, where the known-good recipe was not trained by epochs.
     """
 
     name = "rates"
@@ -51,6 +52,7 @@ class Rates(Probe):
     most_epsilon: float = 1e-3
     improving: float = 0.15
     most_epochs: int = 10
+    usual_epochs: int = 15
 
     def observe(self, context: AlgorithmContext) -> list[Observation]:
         """The four causes."""
@@ -106,7 +108,7 @@ class Rates(Probe):
         falling = self._falling(run)
         # As long as the known-good recipe at least: a step of the rate cannot stand in for epochs that were never made.
         good = context.known_good
-        level = math.ceil(len(good.curve) / len(run.curve)) if good is not None else 0
+        level = math.ceil((len(good.curve) or self.usual_epochs) / len(run.curve)) if good is not None else 0
         factor = float(min(self.most_epochs, max(3 if len(run.curve) < 5 else 2, level)))
         return Observation(
             cause="too-few-epochs",

@@ -16,6 +16,8 @@ from torch.utils.data import Dataset
 
 from diagnose.sandbox.parts import Transform
 
+IntArray = npt.NDArray[np.int64]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Pictures:
@@ -25,6 +27,8 @@ class Pictures:
         train: Training images; ``train_labels`` are indices into ``classes``.
         validation: Held-out images.
         classes: Class names.
+        rows: Positions of the training images in the data set that they were drawn from, and of the validation images;
+            empty where they are not known.
     """
 
     train: tuple[Image.Image, ...]
@@ -32,12 +36,17 @@ class Pictures:
     validation: tuple[Image.Image, ...]
     validation_labels: tuple[int, ...]
     classes: tuple[str, ...]
+    rows: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
+
+    def positions(self, train: int, validation: int, seed: int) -> tuple[IntArray, IntArray]:
+        """Which training and which validation images :meth:`subset` takes."""
+        rng = np.random.default_rng(seed)
+        first = _draw(np.asarray(self.train_labels), train, rng)
+        return first, _draw(np.asarray(self.validation_labels), validation, rng)
 
     def subset(self, train: int, validation: int, seed: int) -> Pictures:
         """At most so many of each split, drawn evenly over the classes, in class order."""
-        rng = np.random.default_rng(seed)
-        first = _draw(np.asarray(self.train_labels), train, rng)
-        second = _draw(np.asarray(self.validation_labels), validation, rng)
+        first, second = self.positions(train, validation, seed)
         return Pictures(
             train=tuple(self.train[i] for i in first),
             train_labels=tuple(self.train_labels[i] for i in first),
@@ -47,7 +56,7 @@ class Pictures:
         )
 
 
-def _draw(labels: npt.NDArray[np.int64], count: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+def _draw(labels: IntArray, count: int, rng: np.random.Generator) -> IntArray:
     """Positions of ``count`` samples that keep the classes' shares, sorted by class."""
     shuffled = rng.permutation(len(labels))
     if count < len(labels):

@@ -5,7 +5,7 @@ import pytest
 from diagnose.findings import Estimate, Finding, NotTested, Outcome, Side
 from diagnose.report import as_json, text
 from diagnose.rungs import Rung
-from diagnose.verdict import Results, adjudicate
+from diagnose.verdict import Results, adjudicate, shares
 
 
 def accuracy(value):
@@ -19,7 +19,18 @@ def finding(outcome, points=None):
 def test_theirs_is_compared_with_the_known_good_recipe_on_the_same_pictures():
     joined = Rung(yours=accuracy(0.7), known_good=accuracy(0.9)).added_to(Results(reference=accuracy(0.95)))
     assert joined.gap.value == pytest.approx(0.2)
-    assert joined.ceiling == accuracy(0.9)
+
+
+def test_what_the_data_allows_is_the_highest_that_was_reached_and_no_part_of_the_algorithms_share():
+    """Known-good reached 90 % on the few pictures that theirs reached 70 % on, and 95 % on all."""
+    before = Results(reference=accuracy(0.95), target=0.99)
+    verdict = adjudicate(Rung(yours=accuracy(0.7), known_good=accuracy(0.9)).added_to(before))
+    data, algorithm = shares(verdict)
+    assert verdict.ceiling == accuracy(0.95)
+    assert data.value == pytest.approx(0.04)
+    assert algorithm.value == pytest.approx(0.2)
+    higher = Rung(yours=accuracy(0.7), known_good=accuracy(0.98)).added_to(before)
+    assert higher.ceiling == accuracy(0.98)
 
 
 def test_predictions_say_more_of_the_persons_accuracy_than_an_examination():

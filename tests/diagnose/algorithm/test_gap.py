@@ -1,0 +1,149 @@
+"""How far theirs stays under what was shown possible: by a probe on the same pictures, and never by a training cut short."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from diagnose.algorithm_context import REFERENCE, AlgorithmContext
+from diagnose.algorithm_data import pictures_of
+from diagnose.findings import Outcome
+from diagnose.ladder.algorithm import _compared
+from diagnose.probe import Certainty
+from diagnose.probed import probed
+from diagnose.probes.evaluation import Evaluation
+from diagnose.rungs import Rung
+from diagnose.sandbox.measurements import EpochFacts, ModelFacts, RunFacts, StepFacts, Variant
+from diagnose.sandbox.pictures import Pictures
+from diagnose.swap import Swaps
+from tests import faults
+
+AS_IT_IS = Variant()
+MENDED = Variant(learning_rate=0.1)
+MODEL = ModelFacts(
+    parameters=10, trainable=10, optimised=10, forgotten=(), foreign=0, head="fc", head_optimised=True, output="Tensor",
+    shape=(8, 2), finite=True, domain="logits", mixing=0.0, repeat=0.0, weighted=2, activations=1, spread=1.0, dead=0.0,
+    constant=(), dtype="float32", batchnorms=0, untracked=0, dropouts=0, dropout=0.0, loads=(), input_mean=(0.0,) * 3,
+    input_std=(1.0,) * 3, effective_mean=(0.5,) * 3, effective_std=(0.5,) * 3, expected_mean=(), expected_std=(),
+    weight_decay=0.0, learning_rate=0.01, optimizer="SGD", epsilon=0.0,
+)  # fmt: skip
+
+
+def run(variant: Variant, right: int, *, finished: bool = True) -> RunFacts:
+    """A training that is right on so many of a hundred pictures."""
+    return RunFacts(
+        variant=variant, data="theirs", seed=0, images=200, validation=100, finished=finished,
+        curve=(EpochFacts(loss=1.0, validation_loss=1.0, accuracy=0.5, score=None),),
+        predictions=(0,) * right + (1,) * (100 - right), labels=(0,) * 100, train_accuracy=right / 100,
+        relabelled=right / 100, restated=None, flipped=None, training_mode=1.0, evaluation_mode=0.0, clipped=0.0,
+        score=None, seconds=1.0, step_seconds=0.01,
+    )  # fmt: skip
+
+
+def measured(*runs: RunFacts, base: Variant = AS_IT_IS) -> AlgorithmContext:
+    return AlgorithmContext(num_classes=2, runs=runs, base=base)
+
+
+def test_the_known_good_model_learns_from_the_same_pictures_and_is_judged_on_the_same_others():
+    context = faults.healthy(0, 240).context()
+    rows = (tuple(context.train[::2].tolist()), tuple(context.held_out.tolist()))
+    kept = [c for c in range(10) if c != 4]  # class 4 has no picture among those to learn from
+    rows = (tuple(i for i in rows[0] if context.labels[i] != 4), tuple(i for i in rows[1] if context.labels[i] != 4))
+    blank = Image.new("RGB", (4, 4))
+    pictures = Pictures(
+        train=(blank,) * len(rows[0]),
+        train_labels=tuple(kept.index(context.labels[i]) for i in rows[0]),
+        validation=(blank,) * len(rows[1]),
+        validation_labels=tuple(kept.index(context.labels[i]) for i in rows[1]),
+        classes=tuple(context.dataset.classes[c] for c in kept),
+        rows=rows,
+    )
+    found = probed(context, pictures)(60, 40, 3)
+    subset = pictures.subset(60, 40, 3)
+    train, validation = pictures.positions(60, 40, 3)
+    expected = context.fit_predict(np.array(rows[0])[train], np.array(rows[1])[validation])
+
+    assert (found.images, found.validation) == (len(subset.train), len(subset.validation)) == (60, 40)
+    assert found.labels == subset.validation_labels
+    assert [kept[g] for g in found.predictions] == expected.tolist()
+    assert found.accuracy > 0.6
+
+
+def test_pictures_know_their_rows(tmp_path):
+    world = faults.healthy(0, 60)
+    dataset = world.context().dataset
+    for path, data in zip(world.paths, world.files, strict=True):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(data)
+    pictures = pictures_of(replace(dataset, root=tmp_path), train=20, validation=10)
+    for rows, labels in zip(pictures.rows, (pictures.train_labels, pictures.validation_labels), strict=True):
+        assert [dataset.classes[dataset.labels[i]] for i in rows] == [pictures.classes[n] for n in labels]
+    assert {dataset.samples[i].split for i in pictures.rows[0]} == {"train"}
+
+
+def test_theirs_is_held_against_the_recipe_and_against_theirs_mended_where_that_is_better():
+    runs = (run(Variant(), 40), run(REFERENCE, 75), run(MENDED, 95))
+    rung = _compared(Rung(), measured(*runs))
+    assert rung.gap is not None
+    assert rung.known_good is not None
+    assert (rung.gap.value, rung.known_good.value) == (pytest.approx(0.35), 0.75)
+    rung = _compared(Rung(), measured(*runs, base=MENDED))
+    assert rung.gap is not None
+    assert rung.known_good is not None
+    assert (rung.gap.value, rung.known_good.value) == (pytest.approx(0.55), 0.95)
+
+
+def test_a_training_cut_short_is_no_accuracy_of_theirs():
+    context = measured(run(Variant(), 40, finished=False), run(REFERENCE, 90))
+    rung = _compared(Rung(), context)
+    assert (rung.yours, rung.gap, context.gap()) == (None, None, None)
+    assert [(entry.name, "--budget" in entry.needs) for entry in rung.not_tested] == [("accuracy", True)]
+
+
+def test_a_swap_cut_short_shows_what_it_wins_and_nothing_by_what_it_does_not():
+    won = measured(run(Variant(), 40), run(MENDED, 80, finished=False))
+    assert won.gain(MENDED).value == pytest.approx(0.4)
+    for right in (30, 42):
+        unsure = measured(run(Variant(), 40), run(MENDED, right, finished=False))
+        assert unsure.gain(MENDED) is None
+
+
+def test_what_is_seen_for_sure_is_a_cause_where_theirs_takes_too_long_to_be_compared():
+    step = StepFacts(
+        calls=6, updates=6, stale=1.0, empty=0.0, moved=1.0, agreement=1.0, kept=1.0, zeros=0.0, finite=True,
+        initial_loss=0.7, cross_entropy=0.7, vanishing=1.0, training=1.0, half=False, rescued=False,
+    )  # fmt: skip
+    trained: list[Variant] = []
+
+    def train(variant: Variant, _seed: int) -> RunFacts:
+        trained.append(variant)
+        return run(variant, 90 if variant == REFERENCE else 30, finished=variant == REFERENCE)
+
+    found = Swaps(replace(measured(), step=step), train).run()
+    assert [f.cause for f in found if f.outcome is Outcome.FAIL] == ["missing-zero-grad"]
+    assert trained == [REFERENCE, Variant()]
+
+
+def test_where_mending_a_sure_fault_takes_too_long_nothing_else_is_inferred():
+    """The whole model would have to be replaced, and that training is cut short."""
+    model = replace(MODEL, mixing=1.0)
+    trained: list[Variant] = []
+
+    def train(variant: Variant, _seed: int) -> RunFacts:
+        trained.append(variant)
+        return run(variant, 90 if variant == REFERENCE else 31, finished=variant in (REFERENCE, AS_IT_IS))
+
+    found = Swaps(replace(measured(), model=model), train).run()
+    assert [(f.cause, f.points) for f in found if f.outcome is Outcome.FAIL][:1] == [("mixed-examples", None)]
+    assert trained == [REFERENCE, AS_IT_IS, Variant(reference=("model",))]
+
+
+@pytest.mark.parametrize("mixing", [0.0, 1.0])
+def test_another_score_is_no_fault_of_the_scoring_where_answers_depend_on_the_batch(mixing):
+    theirs = replace(run(AS_IT_IS, 60), score=0.8)
+    context = replace(measured(theirs), model=replace(MODEL, mixing=mixing))
+    (seen,) = Evaluation().observe(context)
+    assert (seen.certainty is Certainty.SURE) == (mixing == 0)
