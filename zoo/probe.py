@@ -165,8 +165,8 @@ def probe(
 
 def _large(x: FloatArray, y: IntArray, num_classes: int, folds: IntArray, weights: FloatArray, device: str) -> Probe:
     """Chooses the strength on a sample of the images, then fits once on all."""
-    # Every k-th of the images ordered by class keeps the classes' shares and needs no seed.
-    chosen = np.sort(np.argsort(y, kind="stable")[:: -(-len(y) // CHOICE_ROWS)])
+    # Every k-th of the images ordered by class and fold keeps the shares of both and needs no seed.
+    chosen = np.sort(np.lexsort((folds, y))[:: -(-len(y) // CHOICE_ROWS)])
     sample = _folded(x[chosen], y[chosen], num_classes, folds[chosen], weights[chosen], device)
     strength, near, _ = _path(sample, y[chosen], folds[chosen], weights[chosen])
     problem = _folded(x, y, num_classes, folds, weights, device)

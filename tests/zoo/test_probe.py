@@ -156,6 +156,16 @@ def test_many_images_choose_the_strength_on_a_sample_and_fit_on_all(digits, monk
     assert np.abs(result.out_of_fold - held_out).mean() < 1e-3
 
 
+def test_the_sample_that_the_strength_is_chosen_on_has_images_of_every_fold_however_they_are_ordered(monkeypatch):
+    y = np.repeat(np.arange(2), 300)
+    x = np.random.default_rng(0).normal(size=(600, 4)) + y[:, None]
+    monkeypatch.setattr(probe_module, "CHOICE_ROWS", 120)
+    in_turn = np.arange(600) % 5  # as often as every fifth image is taken
+    result = probe(x, y, 2, folds=in_turn)
+    assert result.accuracy == pytest.approx(probe(x, y, 2, folds=np.roll(in_turn, 1)).accuracy, abs=0.05)
+    assert np.isfinite(result.out_of_fold).all()
+
+
 def test_few_images_a_class_take_the_better_of_lda_and_ridge(digits):
     x, y, _ = digits
     few = np.concatenate([np.flatnonzero(y == c)[:6] for c in range(10)])
