@@ -159,7 +159,8 @@ class _Examiner:
         elif loaded is not None:
             self._update(loaded=loaded)
             self._audit(loaded)
-            self._own_code()
+            if self.swaps.measure(REFERENCE) and self.swaps.measure(Variant()):
+                self._own_code()
         return self.swaps.run()
 
     def mend(self, algorithm: Path, findings: list[Finding]) -> tuple[Edit | None, tuple[CheckFailure, ...]]:
@@ -209,7 +210,7 @@ class _Examiner:
 
     def _own_code(self) -> None:
         """Cell C: their algorithm as it stands, on known-good pictures."""
-        if self._budget.left <= 0 or self.swaps.context.mishaps:
+        if self._budget.left <= 0 or self.swaps.context.mishaps or not self.swaps.context.complete(Variant()):
             return
         self._options.progress("your algorithm on known-good data", 0, 1)
         answer = self._sandbox.ask(replace(self._request("train", self._budget.left / 6), data=_OWN_DATA), RunFacts)
@@ -229,6 +230,8 @@ class _Examiner:
         """As many pictures as let some ten trainings fit into what is left, at ``seconds`` a picture and step."""
         affordable = self._budget.left / _EXPECTED_RUNS / max(1e-6, seconds * loaded.epochs * 1.5)
         self._train_size = int(min(self._train_size, max(_LEAST_IMAGES, affordable)))
+        if self._train_size < len(self._pictures.train) and self._train_size % max(2, loaded.batch_size) == 1:
+            self._train_size -= 1  # batch-norm refuses a last batch of one picture, which their data need not have
         # Scoring costs a forward pass a picture: not more than the training.
         self._validation_size = int(min(self._validation_size, max(_LEAST_SCORED, 2 * self._train_size)))
 

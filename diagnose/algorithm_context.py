@@ -116,20 +116,20 @@ class AlgorithmContext:
         """Whether the algorithm is significantly and noticeably under the known-good recipe, or never finished."""
         gap = self.gap()
         if gap is None:
-            return not self.complete(self.base)
+            return not self.complete(Variant())
         return significant(gap, self.threshold)
 
     def difference(self, before: Variant, after: Variant) -> Estimate | None:
         """Accuracy of one variant less that of another, paired over pictures and seeds.
 
         The interval is 1.96 standard errors: that of the discordant pairs (McNemar 1947) and that of the seeds. What a
-        training that was cut short reached is less than the variant's accuracy: ``None`` where that is the first, or
-        where it is the second and does not surely win all the same.
+        training that was cut short reached is less than the variant's accuracy: ``None`` where the second was and does
+        not surely win all the same, or the first was and the second surely wins.
         """
         change = self.compare(self.runs_of(before), self.runs_of(after))
-        if change is None or not self.complete(before) or (change.interval[0] <= 0 and not self.complete(after)):
-            return None
-        return change
+        wins, loses = (change.interval[0] > 0, change.interval[0] <= 0) if change is not None else (False, False)
+        known = (self.complete(before) or loses) and (self.complete(after) or wins)
+        return change if known else None
 
     def compare(self, before: tuple[RunFacts, ...], after: tuple[RunFacts, ...]) -> Estimate | None:
         """The same of any two groups of trainings on the same pictures; ``None`` where no seed is in both."""

@@ -31,6 +31,7 @@ class Rung:
         yours: What their model or algorithm reaches on their data.
         known_good: What was shown possible on the same pictures; ``None`` where the reference's figure is it.
         gap: That minus theirs, where the two were compared picture by picture.
+        uncompared: Why what they reach is not known, in words that end a sentence; empty where it is.
         own_code: Cell C: their algorithm on known-good data.
         own_line: Accuracy that cell C must reach.
         edit: What would mend their file.
@@ -43,6 +44,7 @@ class Rung:
     yours: Estimate | None = None
     known_good: Estimate | None = None
     gap: Estimate | None = None
+    uncompared: str = ""
     own_code: Estimate | None = None
     own_line: float = 0.9
     edit: Edit | None = None
@@ -58,6 +60,7 @@ class Rung:
             failures=(*results.failures, *self.failures),
             not_tested=(*open_, *self.not_tested),
             edit=self.edit or results.edit,
+            uncompared=self.uncompared or results.uncompared,
         )
         if self.own_code is not None:
             joined = replace(joined, own_code=self.own_code, own_line=self.own_line)

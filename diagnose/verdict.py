@@ -67,6 +67,7 @@ class Results:
         failures: Checks that crashed.
         not_tested: What is left open.
         edit: What would mend the person's file.
+        uncompared: Why the accuracy of what was handed over is not known; empty where it is, or nothing was.
         unusable: Why the experiment could not be made at all; empty where it was.
         seconds: What it all took.
     """
@@ -87,6 +88,7 @@ class Results:
     failures: tuple[CheckFailure, ...] = ()
     not_tested: tuple[NotTested, ...] = ()
     edit: Edit | None = None
+    uncompared: str = ""
     unusable: str = ""
     seconds: float = 0.0
 
@@ -177,6 +179,8 @@ def _conclude(results: Results, data: tuple[Finding, ...], algorithm: tuple[Find
         return Conclusion.UNDETERMINED, Strength.NONE, f"Cannot tell: {results.unusable}"
     blame = _blames_algorithm(results, algorithm)
     failing = _complaint(results, data, algorithm)
+    if failing is Level.GOOD and results.uncompared and results.yours is None:
+        return Conclusion.UNDETERMINED, Strength.NONE, f"Cannot tell: {results.uncompared}"
     if failing is Level.GOOD:
         return _nothing(results)
     reference = Level.UNKNOWN if results.target is None else level(results.reference, results.target)

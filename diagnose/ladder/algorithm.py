@@ -51,9 +51,10 @@ def _compared(rung: Rung, measured: AlgorithmContext) -> Rung:
     """The rung with their accuracy and its distance from what was shown possible on the same pictures."""
     theirs, best = measured.theirs, measured.runs_of(measured.shown)
     if theirs is None or not best:
-        return rung
+        return replace(rung, uncompared="your algorithm was not trained; it takes a larger --budget.")
     if not theirs.finished:
-        needs = f"a larger --budget: the training was stopped in epoch {len(theirs.curve)}"
-        return replace(rung, not_tested=(*rung.not_tested, NotTested(name="accuracy", needs=needs)))
+        needs = f"a larger --budget: your training was stopped in epoch {len(theirs.curve)}"
+        open_ = NotTested(name="accuracy", needs=needs)
+        return replace(rung, not_tested=(*rung.not_tested, open_), uncompared=f"it takes {needs}.")
     gap = measured.difference(Variant(), measured.shown)
     return replace(rung, yours=run_accuracy(theirs), known_good=run_accuracy(best[0]), gap=gap)

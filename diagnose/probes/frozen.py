@@ -23,7 +23,7 @@ class FrozenParameters(Probe):
 
     Known problems: A pretrained backbone is often frozen on purpose; it is only a cause where training it wins
     accuracy on the person's data. Whether weights are pretrained is known from the ``load_state_dict`` calls while
-    the model is built.
+    the model is built; layers that none of these filled are to move whatever the others do.
 
     Remedy: ``optimizer = SGD(model.parameters(), ...)`` after the model is complete; no ``requires_grad = False``
     on new layers.
@@ -45,9 +45,12 @@ class FrozenParameters(Probe):
             return []
         share = model.optimised / model.parameters
         pretrained = is_pretrained(model)
-        stuck = context.step is not None and self._stuck(context.step)
-        sure = not model.head_optimised or ((share < self.least_share or stuck) and not pretrained)
+        step = context.step
+        stuck = step is not None and self._stuck(step, step.moved)
+        new_stuck = step is not None and self._stuck(step, step.new_moved)
+        sure = not model.head_optimised or (share < self.least_share and not pretrained) or new_stuck
         certainty = Certainty.SURE if sure else Certainty.HINT if stuck else Certainty.NONE
+        stuck = stuck or new_stuck
         evidence = [Evidence(statistic="share of weights that train", value=share, reference=self.least_share)]
         if context.step is not None:
             evidence.append(
@@ -65,9 +68,9 @@ class FrozenParameters(Probe):
             )
         ]
 
-    def _stuck(self, step: StepFacts) -> bool:
+    def _stuck(self, step: StepFacts, moved: float) -> bool:
         """Whether few tensors move at updates that have a gradient; without one weight decay alone moves them."""
-        return step.updates > 0 and step.empty == 0 and 0 < step.moved < self.least_share
+        return step.updates > 0 and step.empty == 0 and 0 < moved < self.least_share
 
 
 def _message(model: ModelFacts, share: float, moved: float) -> str:

@@ -20,7 +20,8 @@ class Network(Probe):
 
     What it does: Counts the non-linear operations between the first and the last layer with weights; looks for weight
     matrices whose entries are all equal; compares the first loss with ln C, which is what a network that knows nothing
-    should have; compares the gradients of the first and the last layers; looks for rectifiers that are 0 everywhere.
+    should have; compares the gradients of the first and the last layers; looks for rectifiers that are 0 everywhere, and for
+    answers that are the same to every picture.
 
     Why it is bad: Layers without a non-linearity are one linear layer. Equal weights stay equal. Weights drawn too
     large or too small make the gradient vanish or explode.
@@ -38,6 +39,8 @@ class Network(Probe):
         most_loss: Largest first loss, as a multiple of ln C.
         least_flow: Smallest ratio of the first layers' relative gradient to that of the last; its inverse is the
             largest.
+        least_spread: Smallest deviation over pictures of the fresh network's answers, relative to their size, of one that
+            cannot learn a batch by heart; a sound one has a tenth or more. None at all is what a zero last layer gives.
         most_dead: Largest share of dead channels in a layer.
         flat_loss: Cross-entropy, as a share of ln C, above which one batch was not learnt by heart.
     """
@@ -47,6 +50,7 @@ class Network(Probe):
     least_activations: float = 0.2
     most_loss: float = 2.5
     least_flow: float = 1e-3
+    least_spread: float = 1e-3
     most_dead: float = 0.9
     flat_loss: float = 0.7
 
@@ -97,32 +101,45 @@ class Network(Probe):
 
     def _vanished(self, context: AlgorithmContext) -> bool:
         """One batch could not be learnt, and the gradient is lopsided: what too small weights look like."""
-        if context.overfit is None or context.step is None or context.model is None:
+        if context.step is None or context.model is None or not self._stuck(context):
             return False
-        stuck = context.overfit.last_loss > self.flat_loss * math.log(context.num_classes)
         flow = context.step.vanishing
-        return stuck and (not 0.01 < flow < 100 or context.model.spread < 0.01)
+        return bool(not 0.01 < flow < 100 or context.model.spread < 0.01)
+
+    def _stuck(self, context: AlgorithmContext) -> bool:
+        """Whether one batch could not be learnt by heart."""
+        return context.overfit is not None and context.overfit.last_loss > self.flat_loss * math.log(
+            context.num_classes
+        )
 
     def _flow(self, context: AlgorithmContext, model: ModelFacts) -> Observation:
         flow = context.step.vanishing if context.step is not None else 1.0
         lopsided = not self.least_flow < flow < 1 / self.least_flow
+        blind = 0 < model.spread < self.least_spread and self._stuck(context)
         broken = not model.finite or (context.step is not None and not context.step.finite)
         dead = model.dead > self.most_dead
         if broken:
             message = "The fresh model's outputs or gradients are not finite."
         elif dead:
             message = f"{model.dead:.0%} of the channels of one rectifier are 0 for every picture."
+        elif blind:
+            message = (
+                f"The fresh network gives every picture the same answer, to {model.spread:.1g} of its size, and cannot "
+                "learn one batch by heart: nothing of the picture arrives."
+            )
         else:
             message = f"The first layers' relative gradient is {flow:.2g} times that of the last layers."
-        seen = broken or dead or lopsided
+        seen = broken or dead or lopsided or blind
+        sure = broken or blind or (dead and lopsided)
         return Observation(
             cause="gradient-flow",
-            certainty=Certainty.SURE if broken or (dead and lopsided) else Certainty.HINT if seen else Certainty.NONE,
+            certainty=Certainty.SURE if sure else Certainty.HINT if seen else Certainty.NONE,
             message=message,
             remedy="ReLU with batch-norm or residual connections, and default initialisation; no deep sigmoids.",
             evidence=(
                 Evidence(statistic="first over last gradient", value=flow, reference=self.least_flow),
                 Evidence(statistic="dead channels", value=model.dead, reference=self.most_dead),
+                Evidence(statistic="spread of the first answers", value=model.spread, reference=self.least_spread),
             ),
             changes=(Variant(reset=True), Variant(reference=("model",))) if seen else (),
         )

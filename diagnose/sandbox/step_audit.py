@@ -44,12 +44,14 @@ def audit_step(bench: Workbench) -> StepFacts:
     held = {id(p) for group in built.optimizer.param_groups for p in group["params"]}
     trained = [(n, p) for n, p in built.model.named_parameters() if p.requires_grad and id(p) in held]
     moved = [not torch.equal(p.detach(), before[n]) for n, p in trained]
+    new = [m for m, (_, p) in zip(moved, trained, strict=True) if id(p) not in built.filled]
     return StepFacts(
         calls=len(losses),
         updates=watch.updates,
         stale=watch.stale / max(1, watch.followed),
         empty=watch.empty / max(1, watch.updates),
         moved=float(np.mean(moved)) if moved else 0.0,
+        new_moved=float(np.mean(new)) if new else 1.0,
         agreement=watch.agreement,
         kept=float(np.median(norms.kept)) if norms.kept else 1.0,
         zeros=watch.zeros,

@@ -30,7 +30,7 @@ def train(bench: Workbench) -> RunFacts:
     eval_data = Transformed(bench.pictures.validation, bench.pictures.validation_labels, built.eval_transform)
     loop = _Loop(bench, built, train_data, eval_data)
     loop.run()
-    measured = _measure(bench, built, eval_data)
+    measured = _measure(bench, built, eval_data, loop.outputs)
     return RunFacts(
         variant=bench.variant,
         data=bench.data,
@@ -60,6 +60,7 @@ class _Loop:
         self.curve: list[EpochFacts] = []
         self.step_seconds: list[float] = []
         self.finished = False
+        self.outputs = torch.empty(0)
         self.modes = ForwardModes(built.model)
         self.norms = StepNorms(built.optimizer, keep_clipping=bench.variant.clip)
 
@@ -110,10 +111,10 @@ class _Loop:
             self.modes.phase = "evaluate"
             score = float(self.built.parts.evaluate(self.built.model, batches(data, self.built.parts, train=False)))
         self.modes.phase = "ours"
-        outputs = predict(self.built.model, data)
+        self.outputs = predict(self.built.model, data)
         targets = torch.tensor(data.labels)
-        accuracy = float((outputs.argmax(1) == targets).float().mean())
-        validation_loss = _cross_entropy(outputs, targets)
+        accuracy = float((self.outputs.argmax(1) == targets).float().mean())
+        validation_loss = _cross_entropy(self.outputs, targets)
         self.curve.append(EpochFacts(loss=loss, validation_loss=validation_loss, accuracy=accuracy, score=score))
 
 
@@ -134,10 +135,10 @@ def _cross_entropy(outputs: Tensor, targets: Tensor) -> float:
     return float(reference_loss(outputs[usable], targets[usable]))
 
 
-def _measure(bench: Workbench, built: Built, eval_data: Transformed) -> dict[str, Any]:
-    """Everything that is asked of the final model; keys are fields of ``RunFacts``."""
+def _measure(bench: Workbench, built: Built, eval_data: Transformed, outputs: Tensor) -> dict[str, Any]:
+    """Everything that is asked of the final model and its outputs for ``eval_data``; keys are fields of ``RunFacts``."""
     labels = np.asarray(bench.pictures.validation_labels)
-    guesses = predict(built.model, eval_data).argmax(1).numpy()
+    guesses = outputs.argmax(1).numpy()
     sample = bench.pictures.subset(_TRAIN_SAMPLE, 0, bench.seed)
     train_data = Transformed(sample.train, sample.train_labels, built.eval_transform)
     train_guesses = predict(built.model, train_data).argmax(1).numpy()

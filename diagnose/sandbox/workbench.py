@@ -23,7 +23,10 @@ from diagnose.sandbox.pictures import Pictures, stack
 
 @dataclass(frozen=True, kw_only=True)
 class Built:
-    """The parts of one variant, made: what a training loop holds in its hands."""
+    """The parts of one variant, made: what a training loop holds in its hands.
+
+    ``filled`` has the ``id`` of every parameter that came from a checkpoint.
+    """
 
     parts: Parts
     model: nn.Module
@@ -32,6 +35,7 @@ class Built:
     train_transform: Transform
     eval_transform: Transform
     loads: tuple[LoadCall, ...]
+    filled: frozenset[int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +76,7 @@ class Workbench:
             model = parts.build_model(self.num_classes)
         if not isinstance(model, nn.Module):
             raise TypeError(f"build_model returned {type(model).__name__}, not a torch.nn.Module")
-        model.known_pretrained = _mostly_loaded(loads)  # type: ignore[assignment]  # read by the reference optimizer
+        model.known_pretrained = _mostly_loaded(loads.calls)  # type: ignore[assignment]  # read by the reference optimizer
         self._change_model(model)
         train, evaluation = self._transforms(parts, model)
         loss = parts.build_loss()
@@ -85,7 +89,8 @@ class Workbench:
             optimizer=optimizer,
             train_transform=train if self.variant.augment else evaluation,
             eval_transform=evaluation,
-            loads=tuple(loads),
+            loads=tuple(loads.calls),
+            filled=frozenset(loads.filled),
         )
 
     def _transforms(self, parts: Parts, model: nn.Module) -> tuple[Transform, Transform]:
@@ -135,21 +140,32 @@ def _mostly_loaded(loads: list[LoadCall]) -> bool:
     return any(call.matched > call.missing for call in loads)
 
 
+@dataclass
+class Loads:
+    """Calls of ``load_state_dict``, and the ``id`` of each parameter that they filled."""
+
+    calls: list[LoadCall] = field(default_factory=list)
+    filled: set[int] = field(default_factory=set)
+
+
 @contextmanager
-def recorded_loads() -> Iterator[list[LoadCall]]:
-    """Notes how many tensors each ``load_state_dict`` fills, while the block runs."""
-    calls: list[LoadCall] = []
+def recorded_loads() -> Iterator[Loads]:
+    """Notes what each ``load_state_dict`` fills, while the block runs."""
+    loads = Loads()
     original: Callable[..., Any] = nn.Module.load_state_dict
 
     def load_state_dict(self: nn.Module, state_dict: Any, *arguments: Any, **options: Any) -> Any:
         own = self.state_dict()
-        matched = sum(k in own and own[k].shape == getattr(v, "shape", None) for k, v in state_dict.items())
-        calls.append(LoadCall(matched=matched, missing=len(own) - matched, unexpected=len(state_dict) - matched))
-        return original(self, state_dict, *arguments, **options)
+        names = {k for k, v in state_dict.items() if k in own and own[k].shape == getattr(v, "shape", None)}
+        matched = len(names)
+        loads.calls.append(LoadCall(matched=matched, missing=len(own) - matched, unexpected=len(state_dict) - matched))
+        answer = original(self, state_dict, *arguments, **options)
+        loads.filled |= {id(parameter) for name, parameter in self.named_parameters() if name in names}
+        return answer
 
     nn.Module.load_state_dict = load_state_dict  # type: ignore[method-assign]
     try:
-        yield calls
+        yield loads
     finally:
         nn.Module.load_state_dict = original  # type: ignore[method-assign]
 

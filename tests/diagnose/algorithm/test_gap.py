@@ -10,15 +10,17 @@ from PIL import Image
 
 from diagnose.algorithm_context import REFERENCE, AlgorithmContext
 from diagnose.algorithm_data import pictures_of
-from diagnose.findings import Outcome
+from diagnose.findings import Conclusion, Estimate, Outcome
 from diagnose.ladder.algorithm import _compared
 from diagnose.probe import Certainty
 from diagnose.probed import probed
 from diagnose.probes.evaluation import Evaluation
+from diagnose.probes.network import Network
 from diagnose.rungs import Rung
-from diagnose.sandbox.measurements import EpochFacts, ModelFacts, RunFacts, StepFacts, Variant
+from diagnose.sandbox.measurements import EpochFacts, ModelFacts, OverfitFacts, RunFacts, StepFacts, Variant
 from diagnose.sandbox.pictures import Pictures
 from diagnose.swap import Swaps
+from diagnose.verdict import Results, adjudicate
 from tests import faults
 
 AS_IT_IS = Variant()
@@ -101,6 +103,9 @@ def test_a_training_cut_short_is_no_accuracy_of_theirs():
     rung = _compared(Rung(), context)
     assert (rung.yours, rung.gap, context.gap()) == (None, None, None)
     assert [(entry.name, "--budget" in entry.needs) for entry in rung.not_tested] == [("accuracy", True)]
+    verdict = adjudicate(rung.added_to(Results(reference=Estimate(value=0.9, interval=(0.85, 0.95)))))
+    assert verdict.conclusion is Conclusion.UNDETERMINED
+    assert "--budget" in verdict.summary
 
 
 def test_a_swap_cut_short_shows_what_it_wins_and_nothing_by_what_it_does_not():
@@ -111,9 +116,15 @@ def test_a_swap_cut_short_shows_what_it_wins_and_nothing_by_what_it_does_not():
         assert unsure.gain(MENDED) is None
 
 
+def test_a_mended_training_cut_short_that_reaches_the_known_good_one_ends_the_search():
+    runs = (run(AS_IT_IS, 40), run(REFERENCE, 75), run(MENDED, 90, finished=False))
+    assert measured(*runs).under
+    assert not measured(*runs, base=MENDED).under
+
+
 def test_what_is_seen_for_sure_is_a_cause_where_theirs_takes_too_long_to_be_compared():
     step = StepFacts(
-        calls=6, updates=6, stale=1.0, empty=0.0, moved=1.0, agreement=1.0, kept=1.0, zeros=0.0, finite=True,
+        calls=6, updates=6, stale=1.0, empty=0.0, moved=1.0, new_moved=1.0, agreement=1.0, kept=1.0, zeros=0.0, finite=True,
         initial_loss=0.7, cross_entropy=0.7, vanishing=1.0, training=1.0, half=False, rescued=False,
     )  # fmt: skip
     trained: list[Variant] = []
@@ -147,3 +158,13 @@ def test_another_score_is_no_fault_of_the_scoring_where_answers_depend_on_the_ba
     context = replace(measured(theirs), model=replace(MODEL, mixing=mixing))
     (seen,) = Evaluation().observe(context)
     assert (seen.certainty is Certainty.SURE) == (mixing == 0)
+
+
+@pytest.mark.parametrize(
+    ("spread", "last_loss", "sure"), [(1e-5, 2.2, True), (1e-5, 0.01, False), (0.3, 2.2, False), (0.0, 2.2, False)]
+)
+def test_a_network_that_answers_alike_to_all_and_learns_no_batch_gets_nothing_of_the_picture(spread, last_loss, sure):
+    facts = OverfitFacts(images=32, steps=100, first_loss=2.3, last_loss=last_loss, accuracy=0.2)
+    context = replace(measured(), num_classes=10, model=replace(MODEL, spread=spread), overfit=facts)
+    (flow,) = [o for o in Network().observe(context) if o.cause == "gradient-flow"]
+    assert (flow.certainty is Certainty.SURE) == sure

@@ -51,6 +51,22 @@ def test_a_gradient_that_is_thrown_away_in_float16_is_a_missing_update(audited):
     assert observed(audited(text), Certainty.SURE) == {"no-update"}
 
 
+FILLED = BASE.replace(
+    "    model = Net(num_classes)\n",
+    "    model = Net(num_classes)\n    saved = Net(num_classes).state_dict()\n"
+    "    model.load_state_dict({k: v for k, v in saved.items() if k[:2] in ('co', 'bn')}, strict=False)\n",
+).replace("self.drop =", "self.mid = nn.Linear(1024, 1024)\n        self.drop =")
+
+
+@pytest.mark.parametrize(
+    ("features", "stuck"), [("self.mid(x.flatten(1)).detach()", True), ("self.mid(x.flatten(1).detach())", False)]
+)
+def test_a_new_layer_that_no_gradient_reaches_is_a_fault_and_a_pretrained_one_may_be_meant_to(features, stuck, audited):
+    seen = observed(audited(FILLED.replace("x.flatten(1)", features)), Certainty.SURE)
+
+    assert ("frozen-parameters" in seen) == stuck
+
+
 def test_the_healthy_twin_is_silent(audited):
     assert observed(audited(BASE), Certainty.HINT) == set()
 
