@@ -22,7 +22,7 @@ from explain.memory import remembered
 from explain.null import badges
 from explain.outputs import write_outputs
 from explain.pictures import Images, Picture, read_pictures
-from explain.related import read_references, related
+from explain.related import read_labelled, references, related
 from explain.shortcuts import find_shortcuts
 from explain.structure import Structure, find_structure
 from zoo.data.dataset import Dataset
@@ -46,7 +46,8 @@ class ExplainSettings:
             of a model without a run, the first of the pictures.
         deletion: How maps are scored.
         batch: Images at a time; halved when memory runs out.
-        references: Training images searched for neighbours and influence.
+        references: Training images that are looked at for neighbours and influence, where the store holds the features
+            of fewer.
         related: Neighbours and influential images shown for each image; 0 leaves them out.
         masks: Masks, VOC or COCO boxes of the images.
         shortcuts: Whether shortcuts are searched for.
@@ -107,7 +108,7 @@ def explain(
     )
     beside: tuple[Picture, ...] = ()
     if run is not None:
-        beside = read_references(_default_images(run), (), classifier, most=settings.calibration, seed=seed)
+        beside = read_labelled(_default_images(run), (), classifier, most=settings.calibration, seed=seed)
     if len(beside) < min(settings.calibration, _FEWEST_CALIBRATION):
         others = [p for p in pictures if p.path not in {b.path for b in beside} or p.path is None]
         beside = (*beside, *others)[: settings.calibration]
@@ -115,7 +116,7 @@ def explain(
         classifier=classifier, pictures=pictures, beside=beside, settings=settings, method=method, target=target,
         seed=seed, progress=progress,
     )  # fmt: skip
-    found = replace(work.explanations(run.dataset() if run else None), skipped=skipped)
+    found = replace(work.explanations(run), skipped=skipped)
     if folder is not None:
         write_outputs(found, folder, classifier.preprocess)
     return found
@@ -145,7 +146,7 @@ class _Work:
     seed: int
     progress: ProgressCallback
 
-    def explanations(self, training: Dataset | None) -> Explanations:
+    def explanations(self, run: Run | None) -> Explanations:
         model, batch = self.classifier.module, self.settings.batch
         inputs = self.classifier.inputs([p.pixels for p in self.pictures])
         scores = self.classifier.scores(inputs, batch)
@@ -161,7 +162,7 @@ class _Work:
         items = [replace(item, method=made.method, layer=made.layer) for item in items]
         shortcuts, clusters = self._shortcuts(inputs, scores, structure, choice)
         return Explanations(
-            items=self._with_related(items, inputs, scores, training),
+            items=self._with_related(items, inputs, scores, run),
             model=self.classifier.name,
             classes=self.classifier.classes,
             choice=choice,
@@ -239,23 +240,18 @@ class _Work:
         return shortcuts, clusters
 
     def _with_related(
-        self, items: list[Explanation], inputs: Tensor, scores: Tensor, training: Dataset | None
+        self, items: list[Explanation], inputs: Tensor, scores: Tensor, run: Run | None
     ) -> tuple[Explanation, ...]:
-        if training is None or not self.settings.related:
-            return tuple(items)
-        references = read_references(
-            training.select(training.indices("train")),
-            self.pictures,
-            self.classifier,
-            most=self.settings.references,
-            seed=self.seed,
-        )
-        if not references:
+        if run is None or not self.settings.related:
             return tuple(items)
         self.progress("neighbours", 0, 1)
-        found = related(
-            self.classifier, inputs, scores, references, most=self.settings.related, batch=self.settings.batch
+        settings = self.settings
+        known = references(
+            run, self.pictures, most=settings.references, seed=self.seed, device=settings.device, progress=self.progress
         )
+        if known is None:
+            return tuple(items)
+        found = related(self.classifier, inputs, scores, known, most=settings.related, batch=settings.batch)
         self.progress("neighbours", 1, 1)
         pairs = zip(items, found, strict=True)
         return tuple(replace(item, neighbours=alike, influential=strongest) for item, (alike, strongest) in pairs)

@@ -8,7 +8,8 @@ import re
 import numpy as np
 import numpy.typing as npt
 
-from zoo import cache, devices, engine, weights
+from zoo import cache, devices, engine
+from zoo.backbone import Backbone
 from zoo.card import Card
 from zoo.runner import Runner
 from zoo.store import Digests, Table, mark_used, row_bytes
@@ -21,17 +22,16 @@ class Column:
     """One backbone: its table, and itself once it is needed.
 
     Args:
-        card: The model.
+        backbone: The model.
         device: A name for ``zoo.devices``.
-        offline: Make no network call.
     """
 
-    def __init__(self, card: Card, *, device: str, offline: bool) -> None:
-        self.card = card
+    def __init__(self, backbone: Backbone, *, device: str) -> None:
+        self.card = backbone.card
         self.device = devices.torch_device(device)
-        self._offline = offline
+        self._load = backbone.load
         self._asked = engine.check(engine.asked())
-        self.folder = cache.root() / "features" / _key(card, weights.fingerprint(card, offline=offline), self._asked)
+        self.folder = cache.root() / "features" / _key(backbone.card, backbone.fingerprint, self._asked)
         self.table: Table | None = None
         self._runner: Runner | None = None
         self.refresh()
@@ -49,7 +49,7 @@ class Column:
     def runner(self, images: int) -> Runner:
         """The backbone, loaded at the first call; ``images`` is how many there are to do."""
         if self._runner is None:
-            module = weights.load(self.card, offline=self._offline)
+            module = self._load()
             chosen = engine.choose(self.card, module, self.device, images=images, name=self._asked)
             self._runner = Runner(module, self.card.preprocess, chosen.name, batch=chosen.batch, device=self.device)
         return self._runner

@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from zoo.data import read, read_unlabelled
-from zoo.data.dataset import Dataset, Skipped, Split
+from zoo.data.dataset import Dataset, Sample, Skipped, Split
 from zoo.data.names import printable
-from zoo.errors import DataError, RunError
+from zoo.errors import DataError, RunError, StorageError
+from zoo.features import embed
 from zoo.predictions import Predictions
 from zoo.progress import ProgressCallback, silent
 from zoo.registry import nearest
@@ -122,6 +123,37 @@ def predict(
 def _predict(
     run: Run, files: list[Path], *, device: str, progress: ProgressCallback
 ) -> tuple[list[int], npt.NDArray[np.float32], list[Skipped]]:
+    """Positions of the usable files, their probabilities, and the others with a reason."""
+    usable, probabilities, skipped = _from_the_store(run, files, device, progress) or _one_by_one(
+        run, files, device, progress
+    )
+    if not usable:
+        reasons = "; ".join(f"{printable(s.path)}: {s.reason}" for s in skipped[:3])
+        raise DataError(f"None of the {len(files)} images can be used ({reasons}).", remedy="Check the files.")
+    return usable, probabilities, skipped
+
+
+_Predicted = tuple[list[int], npt.NDArray[np.float32], list[Skipped]]
+
+
+def _from_the_store(run: Run, files: list[Path], device: str, progress: ProgressCallback) -> _Predicted | None:
+    """By the run's head on stored features, which are computed where they are missing; ``None`` where that cannot be."""
+    from zoo.readout import readout  # torch
+
+    if (read := readout(run)) is None:
+        return None
+    images = Dataset(root=Path(), samples=tuple(Sample(path=str(file), label=-1) for file in files), classes=())
+    try:
+        features = embed(images, [read.backbone], device=device, progress=progress)
+    except StorageError:  # a cache that cannot be written is no reason not to answer
+        return None
+    reasons = {skipped.path: skipped for skipped in features.dataset.skipped}
+    usable = [k for k, file in enumerate(files) if str(file) not in reasons]
+    return usable, read.head.probabilities(features.matrix(read.backbone.card.name)), list(reasons.values())
+
+
+def _one_by_one(run: Run, files: list[Path], device: str, progress: ProgressCallback) -> _Predicted:
+    """By the whole model, storing nothing."""
     # Seconds of imports, after everything that a person may have mistyped was looked at.
     import torch
 
@@ -132,13 +164,7 @@ def _predict(
     module = run.module().to(where).to(memory_format=torch.channels_last)
     # A processor's bfloat16 would cost accuracy (``zoo.engine``).
     precision = "no" if where.type == "cpu" else best_precision(where)
-    usable, probabilities, skipped = predict_files(
-        module, files, run.preprocess, device=where, precision=precision, progress=progress
-    )
-    if not usable:
-        reasons = "; ".join(f"{printable(s.path)}: {s.reason}" for s in skipped[:3])
-        raise DataError(f"None of the {len(files)} images can be used ({reasons}).", remedy="Check the files.")
-    return usable, probabilities, skipped
+    return predict_files(module, files, run.preprocess, device=where, precision=precision, progress=progress)
 
 
 def _in_classes_of(run: Run, dataset: Dataset) -> Dataset:

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zoo import cache, device_name
+from zoo.backbone import Backbone, pretrained
 from zoo.card import Card
 from zoo.data.dataset import Dataset, Skipped
 from zoo.progress import ProgressCallback, silent
@@ -69,7 +70,7 @@ class Features:
 
 def embed(
     dataset: Dataset,
-    cards: Sequence[Card],
+    models: Sequence[Card | Backbone],
     *,
     device: str = "auto",
     offline: bool = False,
@@ -81,7 +82,7 @@ def embed(
 
     Args:
         dataset: Images; labels are not looked at.
-        cards: The backbones; none gives the statistics only.
+        models: The backbones; none gives the statistics only.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         offline: Make no network call.
         progress: Told how many images are done, of those that have to be read.
@@ -99,7 +100,8 @@ def embed(
     from zoo.onepass import Pass
 
     files = [os.path.join(dataset.root, sample.path) for sample in dataset.samples]  # noqa: PTH118 - maybe a million
-    columns = [Column(card, device=device, offline=offline) for card in cards]
+    backbones = [pretrained(model, offline=offline) if isinstance(model, Card) else model for model in models]
+    columns = [Column(backbone, device=device) for backbone in backbones]
     work = Pass(files, columns)
     processes = devices.processes()
     work.run(progress, share=(processes.process_index, processes.num_processes))
@@ -107,6 +109,19 @@ def embed(
         processes.wait_for_everyone()
         work.run(silent, share=(0, 1))  # nothing to embed any more; names what the others read
     return _collect(dataset, work)
+
+
+def stored(dataset: Dataset, backbone: Backbone) -> npt.NDArray[np.bool_]:
+    """Which images have a row in the store, ``(n,)``; none is read.
+
+    Raises:
+        OptionError: ``$ZOO_ENGINE`` names none.
+    """
+    from zoo.column import Column  # torch
+    from zoo.onepass import Pass
+
+    files = [os.path.join(dataset.root, sample.path) for sample in dataset.samples]  # noqa: PTH118 - maybe a million
+    return Pass(files, [Column(backbone, device="cpu")]).stored()
 
 
 def _collect(dataset: Dataset, work: Pass) -> Features:

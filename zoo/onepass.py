@@ -95,6 +95,16 @@ class Pass:
                 writer.flush()
             self._refresh()
 
+    def stored(self) -> npt.NDArray[np.bool_]:
+        """Which files are known with every row, ``(n,)``; none is read."""
+        self._refresh()
+        self._recall()
+        found = self.known.copy()
+        found[found] = self.statistics.locate(self.digests[found]) >= 0
+        for column in self.columns:
+            found[found] = column.has(self.digests[found])
+        return found
+
     def reasons(self) -> dict[int, str]:
         """Positions of the files that cannot be used, in order, each with its reason."""
         numbers = self.faults.locate(self.digests)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from typer.testing import CliRunner
 
 from explain import Deletion, ExplainSettings, explain
 from explain.classifier import classifier_of
 from zoo.catalog import card
+from zoo.classifier import embed
 from zoo.data.dataset import Dataset, Sample
+from zoo.evaluation import predict
 from zoo.files import write_tensors
 from zoo.run import Run
 from zoo.run_config import RunConfig
@@ -43,6 +47,45 @@ def run(tmp_path: Path) -> Run:
     made = Run.create(config, dataset, out=tmp_path / "run")
     write_tensors(made.weights, build(facts, num_classes=2).state_dict())
     return made
+
+
+@pytest.fixture
+def looked_at(run: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """The run, after its training images were looked at."""
+    monkeypatch.setattr("zoo.contents._COARSEST_CLOCK", 0)  # pictures made a moment ago are known again, too
+    predict(run, run.dataset().root)
+    return run
+
+
+def test_neighbours_are_sought_among_all_training_images_whose_features_are_stored(looked_at: Run) -> None:
+    settings = dataclasses.replace(QUICK, references=3, related=10)
+    read: list[str] = []
+    found = explain(looked_at, method="hirescam", settings=settings, progress=lambda stage, *_: read.append(stage))
+    assert {len(e.neighbours) for e in found} == {10}
+    assert "reading images" not in read  # nothing was embedded
+
+
+def test_where_nothing_is_stored_as_many_training_images_as_asked_for_are_looked_at(run: Run) -> None:
+    found = explain(run, method="hirescam", settings=dataclasses.replace(QUICK, references=3, related=10))
+    assert {len(e.neighbours) for e in found} == {3}
+
+
+def test_similarities_from_the_store_are_those_of_the_model(looked_at: Run) -> None:
+    settings = dataclasses.replace(QUICK, related=10)
+    found = explain(looked_at, method="hirescam", settings=settings)
+    module = looked_at.module()
+    training = {r.name: r for r in found[0].neighbours}
+    root, preprocess = looked_at.dataset().root, looked_at.preprocess
+
+    def inputs(pixels: np.ndarray) -> torch.Tensor:
+        return preprocess.normalise(torch.from_numpy(pixels.copy())[None])
+
+    with torch.no_grad():
+        mine = embed(module, inputs(found[0].picture.pixels))
+        for name, neighbour in training.items():
+            theirs = embed(module, inputs(preprocess.pixels(Image.open(root / name).convert("RGB"))))
+            expected = float(torch.nn.functional.cosine_similarity(mine, theirs))
+            assert neighbour.value == pytest.approx(expected, abs=1e-3)
 
 
 def test_a_runs_held_out_images_are_explained_with_training_images_behind_them(run: Run) -> None:
