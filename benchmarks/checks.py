@@ -29,6 +29,7 @@ from PIL import Image, ImageFilter, ImageOps
 from diagnose.check import DATA_CHECKS
 from diagnose.context import Context
 from diagnose.findings import Outcome
+from diagnose.retouching import pictures_of
 from zoo.catalog import card
 from zoo.data import Sample, folds, read
 from zoo.data.dataset import Skipped
@@ -55,6 +56,7 @@ def load(folder: Path) -> Context:
         dataset=features.dataset,
         statistics=features.statistics,
         embeddings={_BACKBONE: features.matrix(_BACKBONE).astype(np.float16)},
+        pictures=pictures_of(features.dataset, [card(_BACKBONE)]),
     )
 
 
@@ -98,10 +100,17 @@ def with_samples(context: Context, samples: Sequence[Sample], classes: tuple[str
 
 def changed(context: Context, rows: np.ndarray, change: Change, rng: np.random.Generator) -> Context:
     """The context with some of its images changed, in place."""
-    looked = embedded(context, rows, change, rng)
+    kept, paths = {}, iter([context.paths[int(row)] for row in rows])
+
+    def keeping(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+        return kept.setdefault(next(paths), change(image, rng))
+
+    looked = embedded(context, rows, keeping, rng)
     statistics, features = context.statistics.copy(), context.embeddings[_BACKBONE].copy()
     statistics[rows], features[rows] = looked.statistics, looked.embeddings[_BACKBONE]
-    return replace(context, statistics=statistics, embeddings={_BACKBONE: features}, _kept={})
+    whole = context.pictures
+    pictures = whole and replace(whole, open=lambda path: kept[path] if path in kept else whole.open(path))
+    return replace(context, statistics=statistics, embeddings={_BACKBONE: features}, pictures=pictures, _kept={})
 
 
 def embedded(context: Context, rows: np.ndarray, change: Change, rng: np.random.Generator) -> Context:
@@ -132,6 +141,7 @@ def joined(first: Context, second: Context, split: str, name: str) -> Context:
         statistics=np.concatenate([first.statistics, second.statistics]),
         embeddings={_BACKBONE: np.concatenate([first.embeddings[_BACKBONE], second.embeddings[_BACKBONE]])},
         dataset=replace(first.dataset, samples=(*first.dataset.samples, *added)),
+        pictures=None,
         _kept={},
     )
     return with_samples(both, both.dataset.samples)

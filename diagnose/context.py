@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from diagnose import linear
 from diagnose.predictions import OwnPredictions
+from diagnose.retouching import Pictures
 from zoo.data import Dataset, folds
 from zoo.duplicates import duplicate_groups, merge
 from zoo.neighbours import FloatArray, IntArray, Neighbours, nearest, reduce
@@ -21,6 +23,7 @@ Statistics = npt.NDArray[np.void]
 T = TypeVar("T")
 
 FOLDS = 5
+_MOST_LEARNT = 20_000
 #: Name of the features of all backbones side by side.
 TOGETHER = "all backbones together"
 
@@ -38,6 +41,7 @@ class Context:
         got: The accuracy the person's algorithm reaches, a fraction.
         seed: Seed of everything random.
         progress: Told how far it is.
+        pictures: The pictures themselves; without them no experiment that changes them is made.
     """
 
     dataset: Dataset
@@ -48,6 +52,7 @@ class Context:
     got: float | None = None
     seed: int = 0
     progress: ProgressCallback = silent
+    pictures: Pictures | None = None
     _kept: dict[tuple[str, ...], Any] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -204,6 +209,24 @@ class Context:
             return np.zeros(len(test), dtype=np.int64)
         x = self.reduced(backbone or self.best)
         return linear.predict(x[train], given[train], x[test], self.num_classes)
+
+    def predict_pictures(self, changed: Sequence[Image.Image], train: IntArray) -> IntArray:
+        """What the best backbone alone makes of pictures that are not in the data, ``(len(changed),)``.
+
+        Args:
+            changed: The pictures.
+            train: Positions to learn from; at most 20,000 of them are.
+
+        Raises:
+            ValueError: The context has no pictures to look with.
+        """
+        if self.pictures is None:
+            raise ValueError("This context cannot embed pictures.")
+        name = self.backbones[0]
+        rows = np.sort(np.random.default_rng(self.seed).permutation(train)[:_MOST_LEARNT])
+        seen = np.asarray(self.pictures.embed(changed)[name], dtype=np.float32)
+        x = reduce(np.concatenate([np.asarray(self.embeddings[name][rows], dtype=np.float32), seen]), seed=self.seed)
+        return linear.predict(x[: len(rows)], self.labels[rows], x[len(rows) :], self.num_classes)
 
     def out_of_fold(self, backbone: str) -> FloatArray:
         """Class probabilities by a logistic probe that never saw the image's fold, ``(n, C)``."""

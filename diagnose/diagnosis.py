@@ -24,6 +24,7 @@ from diagnose.ladder.climb import DEFAULT_TERMS, Terms, climb, read_ahead
 from diagnose.own_run import open_run
 from diagnose.predictions import read_all_predictions
 from diagnose.rescoring import prediction_findings, rescore
+from diagnose.retouching import pictures_of
 from diagnose.submission import DATA_ALONE, Submission
 from diagnose.verdict import Results, adjudicate
 from zoo.blas import one_thread
@@ -162,6 +163,7 @@ def diagnose_fully(  # noqa: PLR0913 - the ladder has that many rungs
         got=got,
         seed=seed,
         progress=progress,
+        pictures=pictures_of(features.dataset, cards, device=device, offline=offline),
     )
 
     def embed_digits(digits: Dataset) -> npt.NDArray[np.floating]:

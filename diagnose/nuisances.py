@@ -33,9 +33,11 @@ def _size(statistics: Statistics) -> Columns:
 
 
 def _encoding(statistics: Statistics) -> Columns:
-    pixels = np.maximum(statistics["width"].astype(np.float64) * statistics["height"], 1)
-    numbers = np.stack([np.log(statistics["bytes"] / pixels + 1e-6), statistics["quality"]], axis=1)
-    return np.concatenate([numbers, _codes(statistics["format"]), _codes(statistics["mode"])], axis=1)
+    """Quality, format and mode; not the length of the file, which says how much there is to see."""
+    return np.concatenate(
+        [statistics["quality"][:, None].astype(np.float32), _codes(statistics["format"]), _codes(statistics["mode"])],
+        axis=1,
+    )
 
 
 def _time(statistics: Statistics) -> Columns:

@@ -10,6 +10,7 @@ from PIL import Image, ImageOps
 from sklearn.datasets import load_digits
 
 from diagnose.context import Context
+from diagnose.retouching import Pictures
 from zoo.data import Dataset, Sample
 from zoo.data.dataset import Skipped
 from zoo.data.decode import decode_picture
@@ -45,7 +46,13 @@ class World:
         looked = [_look(data) for data in self.files]
         statistics = np.array([record for record, _ in looked], dtype=STATISTICS)
         features = np.array([feature for _, feature in looked], dtype=np.float16).reshape(len(looked), 240)
-        return Context(dataset=dataset, statistics=statistics, embeddings={"tiny": features}, **keywords)
+        place = dict(zip(self.paths, range(len(self.paths)), strict=True))
+        pictures = Pictures(
+            open=lambda path: self.picture(place[path]),
+            embed=lambda changed: {"tiny": np.array([_look(encode(image))[1] for image in changed])},
+        )
+        embeddings = {"tiny": features}
+        return Context(dataset=dataset, statistics=statistics, embeddings=embeddings, pictures=pictures, **keywords)
 
     def rows(self, split):
         return np.flatnonzero([s == split for s in self.splits])

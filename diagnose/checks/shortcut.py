@@ -13,11 +13,13 @@ from diagnose.comparison import matched_cost, paired_difference, permutation_p
 from diagnose.context import Context
 from diagnose.findings import Estimate, Evidence, Example, Finding, Kind, Outcome, Side
 from diagnose.nuisances import Columns, nuisances
+from diagnose.retouching import TOUCHES, retouched
 from diagnose.verdict import judge
 from zoo.neighbours import FloatArray, IntArray
 
-_FRAME = frozenset({"border colour", "corner colour"})
-_MEANINGLESS = _FRAME | {"file encoding"}
+_LIGHT, _FRAME = "brightness and contrast", frozenset({"border colour", "corner colour"})
+#: What a network does not see itself; where it points elsewhere, a model that relies on what goes with it fails.
+_UNSEEN = frozenset({"file encoding", "camera", "capture time", "file name"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,29 +39,48 @@ class _Skill:
     predicted: IntArray
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Trial:
+    """What an experiment with one nuisance showed.
+
+    Attributes:
+        skill: Of the nuisance.
+        followed: Accuracy lost where the nuisance points to another class.
+        points: Accuracy lost were it no longer tied to the class.
+    """
+
+    skill: _Skill
+    followed: Estimate
+    points: Estimate
+
+
 @DATA_CHECKS.register("shortcut")
 @dataclass(frozen=True, kw_only=True)
 class Shortcut(Check[Context]):
-    """Labels that the file or the frame gives away: size, encoding, camera, name, brightness, border, corners.
+    """Labels that the file or the frame gives away: encoding, camera, name, brightness, border, corners, size.
 
     What it does: predicts the label from such inputs alone, learning from the training pictures, and compares its balanced
-    accuracy with that for permuted labels. Where the skill is high an intervention follows. Where there are pictures on
-    which the inputs point to the wrong class, the models are tried on those: a model that relies on the shortcut fails
-    there, against other pictures of the same classes. Where there are hardly any, and for the colours of the frame, what the
-    inputs explain is taken out of the features, against taking out as much by permuted inputs.
+    accuracy with that for permuted labels. Where the skill is high an experiment follows, and only that makes it a fault.
+    For light, border and corners some held-out pictures are given those of another class's picture, and again those of
+    another picture of their own class: a model that relies on them loses accuracy by the first and not by the second. For
+    camera, time, name and encoding the models are tried on pictures where these point to the wrong class, against others of
+    the same classes.
 
     Why it is bad: a model learns the easiest cue. If the cats were scanned and the dogs photographed it learns scanners, and
     the accuracy measured here is not to be had elsewhere.
 
-    Known problems: some such inputs mean something (a cell's size), and a name may simply be the label: a correlation alone
-    is a remark. Where the shortcut is perfect, content and nuisance cannot be told apart, and the points are an upper
-    bound.
+    Known problems: what is tied to the class may be part of it (a cell's size, the light at night). A correlation alone is
+    a remark, so is the size of the pictures, with which no experiment is made, and light that does not tell nearly all
+    labels. Where camera, time, name or encoding
+    hardly ever contradict the label, content and nuisance cannot be told apart. Points are what would be lost were the
+    nuisance of random pictures: a mark larger than what is exchanged costs more.
 
-    Remedy: make the pictures alike (one size, one encoding, same background), or collect each class from every source.
+    Remedy: make the pictures alike (one encoding, one exposure, same background), or collect each class from every source.
 
     References: Geirhos et al. 2020, doi:10.1038/s42256-020-00257-z; Torralba and Efros 2011,
-    doi:10.1109/CVPR.2011.5995347. Cleanlab's check of the same name compares with ``bincount().argmax() / n`` in place of
-    the largest share; the baseline here is the permuted labels'.
+    doi:10.1109/CVPR.2011.5995347; backgrounds exchanged between classes: Xiao et al. 2021, arXiv 2006.09994. Cleanlab's
+    check of the same name compares with ``bincount().argmax() / n`` in place of the largest share; the baseline here is the
+    permuted labels'.
     """
 
     name: ClassVar[str] = "shortcut"
@@ -68,15 +89,16 @@ class Shortcut(Check[Context]):
 
     noted_skill: float = 0.35
     failing_skill: float = 0.45
-    failing_gap: float = 0.1  # accuracy lost where the nuisance points elsewhere
-    failing_cost: float = 0.02  # accuracy lost when a frame's colours are taken out of the features
-    perfect_skill: float = 0.9  # where hardly any picture contradicts it
+    failing_light: float = 0.9  # skill of the light, which is often part of what is to be seen
+    failing_gap: float = 0.1  # accuracy lost where the nuisance is another class's
     fewest_conflicts: int = 20
     level: float = 0.02
     permutations: int = 50
+    retouched: int = 100  # pictures that are changed for one nuisance, twice each
+    trials: int = 3  # nuisances that are tried at most, the most telling first, until one is confirmed
 
     def run(self, context: Context) -> list[Finding]:
-        """Measure what each nuisance tells, then take the worst out of the features."""
+        """Measure what each nuisance tells, then try whether the models follow the most telling ones."""
         if context.num_classes < 2 or len(context.dataset) < 50:
             return [not_applicable(self, "There are too few pictures to look for shortcuts.")]
         inputs = nuisances(context)
@@ -89,31 +111,79 @@ class Shortcut(Check[Context]):
             Evidence(statistic=f"label from {skill.name}", value=skill.skill, reference=0.0, unit="skill")
             for skill in skills[:4]
         )
-        worst = skills[0]
-        if worst.skill < self.noted_skill or worst.p > self.level:
+        if skills[0].skill < self.noted_skill or skills[0].p > self.level:
             return [passed(self, "Neither files nor frames give the labels away.", evidence=evidence)]
-        cost, failing = self._cost(context, worst, inputs[worst.name])
-        removed = Evidence(
-            statistic=f"accuracy owed to {worst.name}",
-            value=cost.value,
-            interval=cost.interval,
-            unit="points",
-            kind=Kind.INTERVENTION,
-        )
+        tried = self._tried(context, skills)
+        worst = next((trial for trial in tried if self._follows(trial)), None)
+        skill = skills[0] if worst is None else worst.skill
         return [
             Finding(
                 check=self.name,
                 cause="shortcut",
                 side=self.side,
-                outcome=judge(cost) if failing else Outcome.REVIEW,
-                message=f"The label can be told from the {worst.name} alone"
-                f" ({100 * worst.skill:.0f} % of the way from chance to certainty).",
+                outcome=Outcome.REVIEW if worst is None else judge(worst.points),
+                message=f"The label can be told from the {skill.name} alone"
+                f" ({100 * skill.skill:.0f} % of the way from chance to certainty)"
+                + (", and a model relies on it." if worst else "; that a model relies on it is not shown."),
                 remedy="Make the pictures alike in this respect, or collect every class from every source.",
-                evidence=(*evidence, removed),
-                examples=_examples(context, worst),
-                points=cost if failing else None,
+                evidence=(*evidence, *map(_evidence, tried)),
+                examples=_examples(context, skill),
+                points=None if worst is None else worst.points,
             )
         ]
+
+    def _follows(self, trial: _Trial) -> bool:
+        """Whether the models surely rely on the nuisance, and enough."""
+        return trial.followed.value >= self.failing_gap and trial.followed.interval[0] > 0
+
+    def _telling(self, skills: list[_Skill]) -> list[_Skill]:
+        """Nuisances to try. A mark in a corner may show better in the border's colours: either opens both."""
+        enough = {
+            skill.name
+            for skill in skills
+            if skill.skill >= (self.failing_light if skill.name == _LIGHT else self.failing_skill)
+            and skill.p <= self.level
+        }
+        return [skill for skill in skills if skill.name in enough or (skill.name in _FRAME and enough & _FRAME)]
+
+    def _tried(self, context: Context, skills: list[_Skill]) -> list[_Trial]:
+        """Experiments with the most telling nuisances, as far as there is one to make."""
+        apart = 1 - float(((np.bincount(context.labels) / len(context.labels)) ** 2).sum())
+        found: list[_Trial] = []
+        for skill in self._telling(skills):
+            if len(found) < self.trials and not any(map(self._follows, found)):
+                lost = self._contradicted(context, skill) if skill.name in _UNSEEN else self._exchanged(context, skill)
+                if lost is not None:
+                    low, high = lost.interval
+                    points = Estimate(value=apart * lost.value, interval=(apart * low, apart * high))
+                    found.append(_Trial(skill=skill, followed=lost, points=points))
+        return found
+
+    def _contradicted(self, context: Context, skill: _Skill) -> Estimate | None:
+        """Accuracy where the nuisance points to another class, under that of others of the class; of all pictures."""
+        conflict = skill.predicted != context.labels
+        if conflict.sum() < self.fewest_conflicts:
+            return None
+        return matched_cost(context.correct(context.best), context.labels, conflict, weight=1.0)
+
+    def _exchanged(self, context: Context, skill: _Skill) -> Estimate | None:
+        """Accuracy with what another picture of the class lends, minus that with what one of another class lends."""
+        if context.pictures is None or skill.name not in TOUCHES:
+            return None
+        rng = np.random.default_rng(context.seed)
+        rows = np.sort(rng.permutation(context.held_out)[: min(self.retouched, len(context.dataset) // 3)])
+        learnt = np.setdiff1d(context.train, rows)
+        own, other = (_donors(context.labels, learnt, rows, rng, alike=alike) for alike in (True, False))
+        known = (own >= 0) & (other >= 0)
+        rows, donors = rows[known], np.concatenate([own[known], other[known]])
+        if not len(rows):
+            return None
+        opened = [context.pictures.open(context.paths[i]) for i in (*rows, *rows, *donors)]
+        changed = [
+            retouched(a, b, skill.name) for a, b in zip(opened[: len(donors)], opened[len(donors) :], strict=True)
+        ]
+        right = context.predict_pictures(changed, learnt) == np.tile(context.labels[rows], 2)
+        return paired_difference(right[: len(rows)], right[len(rows) :])
 
     def _skill(self, context: Context, name: str, columns: Columns) -> _Skill:
         """Skill of one nuisance, learnt from training pictures, with its permutation test; all are fitted at once."""
@@ -137,26 +207,6 @@ class Shortcut(Check[Context]):
             p=permutation_p(float(balanced[0]), balanced[1:]),
             predicted=predicted,
         )
-
-    def _cost(self, context: Context, worst: _Skill, columns: Columns) -> tuple[Estimate, bool]:
-        """Accuracy that hangs on the nuisance, and whether that makes it a fault."""
-        conflict, labels = worst.predicted != context.labels, context.labels
-        correct = context.correct(context.best)  # of every image, none of which was seen: more conflicts than held out
-        if conflict.sum() >= self.fewest_conflicts:
-            gap = matched_cost(correct, labels, conflict, weight=1.0)
-            if gap.value >= self.failing_gap or worst.name not in _FRAME:
-                return gap, worst.skill >= self.failing_skill and gap.value >= self.failing_gap
-        rng = np.random.default_rng(context.seed)
-        x, folds = context.reduced(context.best), context.folds
-        kept = [_residual(x, columns[rng.permutation(len(columns))]), _residual(x, columns)]
-        right = [
-            linear.cross_predict(features, context.labels, folds, context.num_classes) == context.labels
-            for features in kept
-        ]
-        cost = paired_difference(right[0], right[1])
-        if worst.name in _FRAME:
-            return cost, worst.skill >= self.failing_skill and cost.value >= self.failing_cost
-        return cost, worst.name in _MEANINGLESS and worst.skill >= self.perfect_skill
 
 
 def _scores(columns: Columns, vectors: IntArray, folds: IntArray, num_classes: int) -> IntArray:
@@ -183,13 +233,24 @@ def _balanced(predicted: IntArray, truth: IntArray, num_classes: int) -> float:
     return float((right[seen > 0] / seen[seen > 0]).mean())
 
 
-def _residual(features: FloatArray, columns: Columns) -> FloatArray:
-    """The features without what the inputs explain of them linearly, ``(n, r)``."""
-    centred = columns - columns.mean(axis=0)
-    gram = centred.T @ centred / len(centred) + 1e-3 * np.eye(centred.shape[1], dtype=np.float32)
-    weights = np.linalg.solve(gram, centred.T @ (features - features.mean(axis=0)) / len(centred))
-    without: FloatArray = features - centred @ weights.astype(np.float32)
-    return without
+def _donors(labels: IntArray, among: IntArray, rows: IntArray, rng: np.random.Generator, *, alike: bool) -> IntArray:
+    """A random picture for each row, of its class or of another one; -1 where there is none, ``(len(rows),)``."""
+    found = np.full(len(rows), -1, dtype=np.int64)
+    for place, row in enumerate(rows):
+        fitting = among[(labels[among] == labels[row]) == alike]
+        if len(fitting):
+            found[place] = rng.choice(fitting)
+    return found
+
+
+def _evidence(trial: _Trial) -> Evidence:
+    return Evidence(
+        statistic=f"accuracy lost where the {trial.skill.name} is another class's",
+        value=trial.followed.value,
+        interval=trial.followed.interval,
+        unit="points",
+        kind=Kind.INTERVENTION,
+    )
 
 
 def _examples(context: Context, skill: _Skill) -> tuple[Example, ...]:

@@ -19,7 +19,7 @@ FAULTS = {
     "split-shift": [faults.shifted(faults.healthy(), strength) for strength in (0.6, 0.9)],
     "off-topic": [faults.strangers(faults.healthy(), share) for share in (0.04, 0.12)],
     "shortcut": [
-        faults.with_patches(faults.healthy(0, 900), share, part) for share, part in ((0.8, "train"), (1.0, "all"))
+        faults.with_patches(faults.healthy(0, 900), share, part) for share, part in ((1.0, "train"), (1.0, "all"))
     ],
     "label-names": [faults.misspelt(faults.healthy(), share) for share in (0.2, 0.5)],
     "too-few-images": [faults.healthy(0, count, splits=False) for count in (80, 130)],
@@ -55,6 +55,29 @@ def twin(splits):
     if splits not in _TWINS:
         _TWINS[splits] = faults.healthy(splits=splits).context()
     return _TWINS[splits]
+
+
+def test_a_mark_that_no_model_sees_is_a_remark():
+    """The corner tells every label, and the features are blind to it: whatever lies there, predictions stay."""
+    context = faults.with_patches(faults.healthy(0, 900), 1.0, "all").context()
+
+    def blind(images):
+        middles = [image.resize((48, 48)).crop((14, 14, 40, 40)) for image in images]
+        return {"tiny": np.array([np.asarray(m.convert("L").resize((13, 13))).ravel() for m in middles], dtype=float)}
+
+    whole = [context.pictures.open(path) for path in context.paths]
+    pictures = replace(context.pictures, embed=blind)
+    [found] = check_of("shortcut").run(replace(context, embeddings=blind(whole), pictures=pictures, _kept={}))
+    assert found.outcome is Outcome.REVIEW
+    assert found.points is None
+    lost = [e for e in found.evidence if e.statistic == "accuracy lost where the corner colour is another class's"]
+    assert [e.value for e in lost] == [0.0]
+
+
+def test_a_mark_is_no_fault_where_there_are_no_pictures_to_try_it_on():
+    context = faults.with_patches(faults.healthy(0, 900), 1.0, "all").context()
+    [found] = check_of("shortcut").run(replace(context, pictures=None, _kept={}))
+    assert found.outcome is Outcome.REVIEW
 
 
 def test_films_that_the_split_keeps_together_are_healthy():
