@@ -28,7 +28,7 @@ def proportion(successes: int, n: int) -> Estimate:
     return Estimate(value=share, interval=(min(share, max(0.0, centre - half)), max(share, min(1.0, centre + half))))
 
 
-def paired_difference(after: BoolArray, before: BoolArray) -> Estimate:
+def paired_difference(after: BoolArray, before: BoolArray, *, groups: npt.NDArray[np.int64] | None = None) -> Estimate:
     """Accuracy after minus before, on the same images, over repeats.
 
     The interval adds the variance between images (of the mean over repeats) and the variance between repeats. For one repeat
@@ -37,6 +37,8 @@ def paired_difference(after: BoolArray, before: BoolArray) -> Estimate:
     Args:
         after: ``(n,)``, or ``(repeats, n)``.
         before: Likewise.
+        groups: Which images stand or fall together, ``(n,)``: the variance between images is then at least that of the
+            sums by group (Liang and Zeger 1986, doi:10.1093/biomet/73.1.13).
     """
     differences = np.atleast_2d(after).astype(np.float64) - np.atleast_2d(before)
     repeats, n = differences.shape
@@ -45,8 +47,12 @@ def paired_difference(after: BoolArray, before: BoolArray) -> Estimate:
     per_image = differences.mean(axis=0)
     value = float(per_image.mean())
     spread = ((per_image**2).sum() + 1) / (n + 2) - (value * n / (n + 2)) ** 2
+    within = max(float(spread), 0.0) / (n + 2)
+    if groups is not None:
+        sums = np.bincount(np.unique(groups, return_inverse=True)[1], weights=per_image - value)
+        within = max(within, float((sums**2).sum()) / n**2 * len(sums) / max(len(sums) - 1, 1))
     between = float(differences.mean(axis=1).var(ddof=1)) / repeats if repeats > 1 else 0.0
-    half = _Z * math.sqrt(max(float(spread), 0.0) / (n + 2) + between)
+    half = _Z * math.sqrt(within + between)
     return Estimate(value=value, interval=(max(-1.0, value - half), min(1.0, value + half)))
 
 

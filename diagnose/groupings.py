@@ -125,3 +125,10 @@ def _natural(path: str) -> tuple[tuple[int, int | str], ...]:
 def straddling(groups: IntArray, train: IntArray, held_out: IntArray) -> npt.NDArray[np.bool_]:
     """Which held-out pictures have one of their group among the training ones, ``(len(held_out),)``."""
     return np.isin(groups[held_out], groups[train])
+
+
+def links(groups: IntArray) -> IntArray:
+    """Pairs that connect the members of each group, ``(m, 2)``."""
+    order = np.argsort(groups, kind="stable")
+    same = groups[order][1:] == groups[order][:-1]
+    return np.stack([order[:-1][same], order[1:][same]], axis=1)

@@ -33,8 +33,13 @@ from diagnose.findings import (
 )
 
 _EQUIVALENT = 0.03  # a gap below this is none, unless it is significant
-#: Where the first fails, the others are what it looks like: they are read off labels that say nothing.
-_CONSEQUENCES = {"no-signal": frozenset({"class-overlap", "label-names", "label-noise"})}
+#: Where the first fails, the others are what it looks like: they are read off labels that say nothing, or off a learning
+#: curve that rises because more pictures are known by heart.
+_CONSEQUENCES = {
+    "no-signal": frozenset({"class-overlap", "label-names", "label-noise"}),
+    "split-leakage": frozenset({"too-few-images"}),
+    "group-leakage": frozenset({"too-few-images"}),
+}
 
 
 class Level(Enum):

@@ -11,7 +11,7 @@ from diagnose.check import DATA_CHECKS, Check, passed
 from diagnose.comparison import paired_difference
 from diagnose.context import Context
 from diagnose.findings import Estimate, Evidence, Example, Finding, Kind, Outcome, Side
-from diagnose.groupings import Grouping, groupings, straddling
+from diagnose.groupings import Grouping, groupings, links, straddling
 from diagnose.verdict import judge
 from zoo.data import folds
 from zoo.duplicates import merge
@@ -92,8 +92,8 @@ class GroupLeakage(Check[Context]):
         real, chance = [], []
         labels, x = context.labels, context.groups
         for seed in range(self.seeds):
-            together = merge(grouping.groups, _links(x))
-            shuffled = merge(_shuffled(together, labels, rng), _links(x))
+            together = merge(grouping.groups, links(x))
+            shuffled = merge(_shuffled(together, labels, rng), links(x))
             real.append(_correct(context, folds(labels, together, 5, seed)))
             chance.append(_correct(context, folds(labels, shuffled, 5, seed)))
         return paired_difference(np.stack(chance), np.stack(real))
@@ -106,13 +106,6 @@ def _correct(context: Context, fold: IntArray) -> np.ndarray[tuple[int], np.dtyp
         test = np.flatnonzero(fold == number)
         right[test] = context.fit_predict(np.flatnonzero(fold != number), test) == context.labels[test]
     return right
-
-
-def _links(groups: IntArray) -> IntArray:
-    """Pairs that connect the members of each group, ``(m, 2)``."""
-    order = np.argsort(groups, kind="stable")
-    same = groups[order][1:] == groups[order][:-1]
-    return np.stack([order[:-1][same], order[1:][same]], axis=1)
 
 
 def _shuffled(groups: IntArray, labels: IntArray, rng: np.random.Generator) -> IntArray:

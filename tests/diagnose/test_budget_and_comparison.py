@@ -45,6 +45,17 @@ def test_the_interval_of_a_paired_difference_holds_the_truth_about_as_often_as_i
     assert 0.92 <= held / 400 <= 0.99
 
 
+def test_images_that_fall_together_tell_no_more_than_one_of_them():
+    """Eight frames of each of 60 films, all alike: the interval is about that of the 60 films."""
+    rng = np.random.default_rng(0)
+    before, after = rng.random(60) < 0.7, rng.random(60) < 0.9
+    films = paired_difference(after, before)
+    frames = paired_difference(np.repeat(after, 8), np.repeat(before, 8), groups=np.repeat(np.arange(60), 8))
+    assert frames.value == pytest.approx(films.value)
+    width, expected = (found.interval[1] - found.interval[0] for found in (frames, films))
+    assert width == pytest.approx(expected, rel=0.05)
+
+
 def test_a_cost_is_measured_within_the_classes():
     labels = np.repeat([0, 1], 500)
     suspect = np.zeros(1000, dtype=bool)

@@ -80,6 +80,26 @@ def test_a_mark_is_no_fault_where_there_are_no_pictures_to_try_it_on():
     assert found.outcome is Outcome.REVIEW
 
 
+def test_the_points_of_leaked_copies_are_those_of_the_whole_films():
+    """Frames that are copies give the films away; then all frames of a film count, copies or not."""
+    context = faults.bursts(10).context()
+    film = np.array([path.split("film")[1].split("_")[0] for path in context.paths])
+    copies = np.arange(len(film))
+    for name in np.unique(film):
+        copies[np.flatnonzero(film == name)[:2]] = np.flatnonzero(film == name)[0]
+    vars(context)["duplicates"] = np.unique(copies, return_inverse=True)[1]
+    leak = next(f for f in DATA_CHECKS["duplicates"]().run(context) if f.cause == "split-leakage")
+    assert "frames of groups by file names" in leak.message
+    right = np.zeros(len(film), dtype=bool)
+    for part in np.array_split(np.random.default_rng(0).permutation(np.unique(film)), 4):
+        test = np.isin(film, part)
+        right[test] = context.fit_predict(np.flatnonzero(~test), np.flatnonzero(test)) == context.labels[test]
+    measured = context.correct("tiny")[context.held_out].mean() - right[context.held_out].mean()
+    low, high = leak.points.interval
+    assert low <= measured <= high
+    assert measured > 0.1
+
+
 def test_films_that_the_split_keeps_together_are_healthy():
     world = faults.bursts(6)
     film = [path.split("film")[1].split("_")[0] for path in world.paths]
