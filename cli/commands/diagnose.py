@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli.options import DATA_HELP, Device, Json, Offline, Seed
+
+if TYPE_CHECKING:
+    from diagnose.findings import Verdict
 
 
 def command(
@@ -149,4 +152,10 @@ def command(
         from diagnose.manifest import write_manifest
 
         say(f"The cleaned list: {write_manifest(diagnosis.context, diagnosis.verdict, fix)}")
+    if not json_ and report is None and review is None and _has_pictures(diagnosis.verdict):
+        say("The same with its pictures: --report report.html; a page to judge them on: --review review.html")
     raise typer.Exit(exit_status(diagnosis.verdict))
+
+
+def _has_pictures(verdict: Verdict) -> bool:
+    return any(finding.examples for finding in (*verdict.causes, *verdict.remarks))

@@ -57,6 +57,15 @@ def test_healthy_data_exits_with_zero_and_says_so_first(data: Path) -> None:
     assert done.stdout.startswith("Nothing wrong")
 
 
+def test_of_findings_with_pictures_it_is_said_how_to_see_them(tmp_path: Path) -> None:
+    world = faults.healthy(0, 240, splits=False)
+    folder = write(world, tmp_path / "data")
+    (folder / world.classes[1] / "copy.png").write_bytes(world.files[list(world.labels).index(0)])
+    assert "--report report.html" in run("diagnose", folder).stderr
+    assert "--report report.html" not in run("diagnose", folder, "--report", tmp_path / "r.html").stderr
+    assert not run("diagnose", folder, "--json").stderr
+
+
 def test_json_is_all_there_is_on_stdout(data: Path) -> None:
     done = run("diagnose", data, "--json", "--got", "0.4")
     value = json.loads(done.stdout)
