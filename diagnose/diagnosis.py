@@ -20,7 +20,7 @@ from diagnose.comparison import proportion
 from diagnose.context import Context
 from diagnose.examination import FEWEST
 from diagnose.findings import Ceiling, CheckFailure, Control, Estimate, Finding, NotTested, Verdict
-from diagnose.ladder.climb import DEFAULT_TERMS, Terms, climb, read_ahead
+from diagnose.ladder.climb import DEFAULT_TERMS, Read, Terms, climb, read_ahead
 from diagnose.own_run import open_run
 from diagnose.predictions import read_all_predictions
 from diagnose.rescoring import prediction_findings, rescore
@@ -146,7 +146,7 @@ def diagnose_fully(  # noqa: PLR0913 - the ladder has that many rungs
     _check_fraction("got", got)
     run = open_run(data)
     submission = options.submission if run is None else run.completing(options.submission)
-    read_ahead(submission, offline=offline)
+    ahead = read_ahead(submission, offline=offline)
     options = replace(options, submission=submission, terms=replace(options.terms, device=device, offline=offline))
     dataset = read(data, offline=offline, minimum_classes=1) if run is None else run.dataset
     dataset = dataset.select(np.flatnonzero(dataset.labels >= 0))
@@ -173,7 +173,7 @@ def diagnose_fully(  # noqa: PLR0913 - the ladder has that many rungs
     if options.escalate is None:
         fine_tuned = partial(escalation.fine_tuned, device=device, offline=offline)
         options = replace(options, escalate=fine_tuned if _worth_training(options) else None)
-    return examine(context, positive_control=control, options=options, started=start)
+    return examine(context, positive_control=control, options=options, ahead=ahead, started=start)
 
 
 def examine(
@@ -181,6 +181,7 @@ def examine(
     *,
     positive_control: Control | None,
     options: Options = Options(),
+    ahead: Read | None = None,
     started: float | None = None,
 ) -> Diagnosis:
     """The diagnosis of data whose features are at hand.
@@ -189,6 +190,7 @@ def examine(
         context: The data; its predictions, target and accuracy where known.
         positive_control: Cell A; without it nothing is ever blamed on the data.
         options: What bounds it.
+        ahead: What was read of the submission; it is read now where ``None``.
         started: ``time.perf_counter()`` when the whole began.
     """
     start = time.perf_counter() if started is None else started
@@ -228,7 +230,8 @@ def examine(
         seconds=time.perf_counter() - start,
     )
     terms = replace(options.terms, budget=None if options.budget is None else runner.left)
-    results = climb(options.submission, context, results, terms)
+    ahead = ahead or read_ahead(options.submission, offline=terms.offline)
+    results = climb(options.submission, ahead, context, results, terms, known_good=known_good)
     results = replace(results, seconds=time.perf_counter() - start)
     return Diagnosis(verdict=adjudicate(results), context=context, seconds_by_check=tuple(runner.seconds))
 

@@ -37,12 +37,12 @@ def rescore(
     """
     rows = judged_on(context, predictions)
     theirs = predictions.predicted == context.labels
-    both, said = _said(context, rows, known_good)
+    both, said = known_good_says(context, rows, known_good)
     gap = paired_difference(said == context.labels[both], theirs[both])
     return accuracy(theirs[rows]), gap
 
 
-def _said(context: Context, rows: IntArray, known_good: IntArray | None) -> tuple[IntArray, IntArray]:
+def known_good_says(context: Context, rows: IntArray, known_good: IntArray | None) -> tuple[IntArray, IntArray]:
     """Those of the pictures that the known-good model was asked about, and what it says of each."""
     if known_good is None or not (known_good[rows] >= 0).any():
         return rows, context.predicted(context.best)[rows]
@@ -55,7 +55,10 @@ def prediction_findings(
 ) -> list[Finding]:
     """What the predictions alone show: mixed-up outputs, a score that does not add up, and whose errors they are."""
     rows = judged_on(context, predictions)
-    found = [_label_map(context, predictions, rows), _errors(context, predictions, *_said(context, rows, known_good))]
+    found = [
+        _label_map(context, predictions, rows),
+        _errors(context, predictions, *known_good_says(context, rows, known_good)),
+    ]
     if context.got is not None:
         found.append(_evaluation(context, predictions, rows))
     return found

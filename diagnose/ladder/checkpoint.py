@@ -12,12 +12,13 @@ from diagnose.checkpoint_audit import LEAST_GAIN, LEAST_RESTATED, BoolArray, Che
 from diagnose.comparison import accuracy, paired_difference
 from diagnose.context import Context
 from diagnose.findings import Control, Estimate, Evidence, Finding, Kind, NotTested, Outcome
-from diagnose.loading import Loaded, load
+from diagnose.loading import Loaded
 from diagnose.predictions import OwnPredictions
-from diagnose.rescoring import prediction_findings
+from diagnose.rescoring import known_good_says, prediction_findings
 from diagnose.rungs import Rung, algorithm_finding
 from diagnose.submission import Checkpoint
 from zoo.devices import torch_device
+from zoo.neighbours import IntArray
 
 _LEAST_FILLED = 0.5  # share of the model's tensors that the checkpoint must fill
 _MOST_CHANGE = 0.02  # of an answer, over the answers' spread, that rounding may explain
@@ -27,24 +28,29 @@ _NEEDS_HEAD = "a checkpoint that ends in one linear layer over your classes"
 
 
 def checkpoint_rung(
-    context: Context, checkpoint: Checkpoint, *, budget: float | None, device: str = "auto", offline: bool = False
+    context: Context,
+    checkpoint: Checkpoint,
+    loaded: Loaded,
+    *,
+    budget: float | None,
+    device: str = "auto",
+    known_good: IntArray | None = None,
 ) -> Rung:
     """Look at the checkpoint with the person's own pictures and labels.
 
     Args:
         context: The data.
-        checkpoint: The weights, and how pictures are prepared for them.
+        checkpoint: How pictures are prepared for the weights.
+        loaded: The weights in their architecture.
         budget: Seconds it may take; five minutes where ``None``.
         device: auto, cpu, cuda, ...
-        offline: Make no network call.
+        known_good: What a reference stronger than the probe says, ``(n,)``; -1 where it was not asked.
 
     Raises:
-        ModelError: There is no such architecture, or the file is damaged.
         DeviceError: There is no such device.
     """
     end = time.perf_counter() + (_SECONDS if budget is None else budget)
     begun = time.perf_counter()
-    loaded = load(checkpoint, offline=offline)
     context.progress("checkpoint", 0, 1)
     facts = audit(loaded, checkpoint, context, device=torch_device(device), left=lambda: end - time.perf_counter())
     truth = context.labels[facts.rows]
@@ -57,10 +63,10 @@ def checkpoint_rung(
     right = facts.predicted == truth
     findings += [*_preparation(facts, right), *_statistics(facts, right), *_steadiness(facts)]
     if context.predictions is None:
-        findings += _predictions(context, facts)
-    return _compared(
-        context, replace(rung, findings=tuple(findings)), reference, right, _control(checkpoint, facts, right, begun)
-    )
+        findings += _predictions(context, facts, known_good)
+    both, said = known_good_says(context, facts.rows, known_good)
+    gap = paired_difference(said == context.labels[both], right[np.isin(facts.rows, both)])
+    return _compared(context, replace(rung, findings=tuple(findings)), gap, _control(checkpoint, facts, right, begun))
 
 
 def _control(checkpoint: Checkpoint, facts: CheckpointFacts, right: BoolArray, begun: float) -> Control:
@@ -69,12 +75,11 @@ def _control(checkpoint: Checkpoint, facts: CheckpointFacts, right: BoolArray, b
     return Control(name="checkpoint", accuracy=accuracy(right), seconds=seconds, detail=detail)
 
 
-def _compared(context: Context, rung: Rung, reference: BoolArray, right: BoolArray, control: Control) -> Rung:
+def _compared(context: Context, rung: Rung, gap: Estimate, control: Control) -> Rung:
     """The rung with their accuracy, as far as it is one: where no splits were given it may be of pictures trained on.
 
     Under the reference all the same it is too low a fortiori; above it says nothing.
     """
-    gap = paired_difference(reference, right)
     if context.splits_given or gap.interval[0] > 0:
         return replace(rung, controls=(control,), yours=control.accuracy, gap=gap)
     detail = f"{control.detail}, on pictures that it may have been trained on"
@@ -222,9 +227,9 @@ def _steadiness(facts: CheckpointFacts) -> list[Finding]:
     ]
 
 
-def _predictions(context: Context, facts: CheckpointFacts) -> list[Finding]:
+def _predictions(context: Context, facts: CheckpointFacts, known_good: IntArray | None) -> list[Finding]:
     """What the checkpoint's own predictions show: rung 3 without a file."""
     assert facts.predicted is not None
     predicted = np.full(len(context.dataset), -1, dtype=np.int64)
     predicted[facts.rows] = facts.predicted
-    return prediction_findings(context, OwnPredictions(predicted=predicted))
+    return prediction_findings(context, OwnPredictions(predicted=predicted), known_good)

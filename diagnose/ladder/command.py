@@ -17,9 +17,11 @@ from diagnose.black_box.scores import Score, read_score
 from diagnose.comparison import accuracy, paired_difference, proportion
 from diagnose.context import Context
 from diagnose.findings import CheckFailure, Control, Estimate, Evidence, Finding, Kind, NotTested, Outcome
+from diagnose.rescoring import known_good_says
 from diagnose.rungs import Rung, algorithm_finding
 from diagnose.sandbox.copies import copy_code
 from zoo.data import Dataset
+from zoo.neighbours import IntArray
 
 _SECONDS = 900.0  # where no budget is given
 _TRAIN, _HELD_OUT = 2000, 500
@@ -50,7 +52,14 @@ class _Trial:
         return proportion(round(self.score.accuracy * held), held)
 
 
-def command_rung(context: Context, command: str, *, budget: float | None, folder: Path | None = None) -> Rung:
+def command_rung(
+    context: Context,
+    command: str,
+    *,
+    budget: float | None,
+    folder: Path | None = None,
+    known_good: IntArray | None = None,
+) -> Rung:
     """Run the command on four data sets and judge by the accuracies alone.
 
     Args:
@@ -58,6 +67,7 @@ def command_rung(context: Context, command: str, *, budget: float | None, folder
         command: With ``{data}`` and ``{out}``.
         budget: Seconds for all runs; a quarter of an hour where ``None``.
         folder: Where it would be run; the current folder where ``None``. A copy of its code is used.
+        known_good: What a reference stronger than the probe says, ``(n,)``; -1 where it was not asked.
 
     Raises:
         OptionError: The command cannot be started.
@@ -65,7 +75,8 @@ def command_rung(context: Context, command: str, *, budget: float | None, folder
     with tempfile.TemporaryDirectory(prefix="zoovet-", ignore_cleanup_errors=True) as scratch:
         seconds = _SECONDS if budget is None else budget
         box = _Box(context, command, Path(scratch).resolve(), folder or Path.cwd(), seconds)
-        return box.run()
+        own, theirs = box.run()
+    return box.rung(own, theirs, known_good)
 
 
 class _Box:
@@ -80,14 +91,15 @@ class _Box:
         self._failures: list[CheckFailure] = []
         self._open: list[NotTested] = []
 
-    def run(self) -> Rung:
+    def run(self) -> tuple[_Trial | None, _Trial | None]:
+        """All trials; that on known-good data and that on theirs."""
         whole = subset(self._context.dataset, _TRAIN, _HELD_OUT, self._context.seed)
         with tempfile.TemporaryDirectory(prefix="zoovet-") as digits:
             known_good = digits_like(whole, Path(digits), train=_DIGITS[0], held_out=_DIGITS[1])
             own = self._trial("own-code", known_good, share=3)
         theirs = self._theirs(whole, own)
         if theirs is None:
-            return self._rung(own, None)
+            return own, None
         self._findings += _honesty(theirs)
         each = max(2, _TINY // len(whole.classes))
         copies = len(theirs.dataset.indices("train")) // (each * len(whole.classes))
@@ -97,7 +109,7 @@ class _Box:
         blind = self._trial("own-shuffled-labels", shuffled(theirs.dataset, self._context.seed), share=1)
         if blind is not None:
             self._findings.append(_blindness(blind))
-        return self._rung(own, theirs)
+        return own, theirs
 
     def _theirs(self, whole: Dataset, own: _Trial | None) -> _Trial | None:
         """Cell D, on as many pictures as the time allows, by what the digits cost."""
@@ -160,23 +172,25 @@ class _Box:
         remedy = "Run it by hand to see the whole traceback, and mend the line."
         self._findings.append(_finding("crash", Outcome.FAIL, message, remedy, evidence))
 
-    def _gap(self, theirs: _Trial) -> Estimate | None:
+    def _gap(self, theirs: _Trial, known_good: IntArray | None) -> Estimate | None:
         """Known-good less theirs on the same pictures, where predictions say which."""
         score = theirs.score
         if score is None or score.rows is None or score.correct is None:
             return None
         position = {path: i for i, path in enumerate(self._context.paths)}
         rows = np.array([position[theirs.dataset.samples[i].path] for i in score.rows], dtype=np.int64)
-        return paired_difference(self._context.correct(self._context.best)[rows], score.correct)
+        both, said = known_good_says(self._context, rows, known_good)
+        return paired_difference(said == self._context.labels[both], score.correct[np.isin(rows, both)])
 
-    def _rung(self, own: _Trial | None, theirs: _Trial | None) -> Rung:
+    def rung(self, own: _Trial | None, theirs: _Trial | None, known_good: IntArray | None) -> Rung:
+        """What the trials say together."""
         return Rung(
             findings=tuple(self._findings),
             controls=tuple(self._controls),
             failures=tuple(self._failures),
             not_tested=tuple(self._open),
             yours=theirs.reached if theirs is not None else None,
-            gap=self._gap(theirs) if theirs is not None else None,
+            gap=self._gap(theirs, known_good) if theirs is not None else None,
             own_code=own.reached if own is not None else None,
             own_line=OWN_LINE,
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 
 from diagnose.calibrated import NEGLIGIBLE
 from diagnose.comparison import proportion
@@ -12,7 +11,6 @@ from diagnose.context import Context
 from diagnose.curve_shapes import CurveJudge, Shape, Sign
 from diagnose.curves import Curves
 from diagnose.findings import Estimate, Evidence, Finding, NotTested, Outcome, Side
-from diagnose.logs.reading import read_log
 from diagnose.rungs import Rung
 from diagnose.verdict import Results
 
@@ -77,21 +75,16 @@ _MEANINGS = {
 _CAUSES = tuple(dict.fromkeys(meaning.cause for meaning in _MEANINGS.values()))
 
 
-def log_rung(context: Context, path: Path, results: Results) -> Rung:
-    """Read the log and judge its curves.
+def log_rung(context: Context, curves: Curves, results: Results) -> Rung:
+    """Judge the curves of a training's log.
 
     A shape is a failure where the training is broken, or stays under the known-good model; else it is a remark.
 
     Args:
         context: The data.
-        path: The log.
+        curves: Read from the log.
         results: What is known so far.
-
-    Raises:
-        DataError: The log cannot be read.
-        DependencyError: It needs a package that is not installed.
     """
-    curves = read_log(path)
     longest = max(len(series) for series in (curves.train_loss, curves.validation_loss))
     if longest < _FEWEST:
         short = f"a log of at least {_FEWEST} epochs with their losses"

@@ -12,8 +12,10 @@ from diagnose.check import DATA_CHECKS, Check
 from diagnose.diagnosis import Options, examine
 from diagnose.escalation import Stronger
 from diagnose.findings import Conclusion, Control, Estimate, Outcome, Side
+from diagnose.ladder.climb import read_ahead
 from diagnose.predictions import OwnPredictions
 from diagnose.report import as_json, exit_status, text
+from diagnose.submission import Submission
 from tests import faults
 from zoo.errors import DataError
 
@@ -244,3 +246,13 @@ def test_a_remark_is_never_a_cause():
     verdict = verdict_of(faults.healthy(splits=False))
     assert all(finding.outcome is Outcome.REVIEW for finding in verdict.remarks)
     assert not verdict.causes
+
+
+def test_what_was_read_ahead_is_not_read_again(tmp_path):
+    log = tmp_path / "log.csv"
+    log.write_text("epoch,train_loss,val_loss,val_accuracy\n1,2.3,2.3,0.1\n2,9.5,9.5,0.1\n3,nan,nan,0.1\n")
+    options = Options(submission=Submission(log=log))
+    ahead = read_ahead(options.submission)
+    log.unlink()
+    verdict = examine(faults.healthy(0, 120).context(), positive_control=WORKS, options=options, ahead=ahead).verdict
+    assert "learning-rate" in {cause.cause for cause in verdict.causes}

@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from diagnose.checkpoint_audit import _Bench
 from diagnose.findings import Outcome
 from diagnose.ladder.checkpoint import checkpoint_rung
+from diagnose.loading import load
 from diagnose.predictions import OwnPredictions
 from diagnose.submission import Checkpoint
 from tests.diagnose.ladder.conftest import images
@@ -45,11 +46,12 @@ def weights(colours) -> dict[str, torch.Tensor]:
 def look(colours, tmp_path):
     """The rung for weights, with what the person says of them."""
 
-    def run(tensors, context=colours, **said):
+    def run(tensors, context=colours, known_good=None, **said):
         path = tmp_path / "w.safetensors"
         save_file({name: tensor.clone().contiguous() for name, tensor in tensors.items()}, path)
         how = {"mean": (0.5,) * 3, "std": (0.5,) * 3, "size": 32, **said}
-        return checkpoint_rung(context, Checkpoint(path=path, model=MODEL, **how), budget=None, device="cpu")
+        checkpoint = Checkpoint(path=path, model=MODEL, **how)
+        return checkpoint_rung(context, checkpoint, load(checkpoint), budget=None, device="cpu", known_good=known_good)
 
     return run
 
@@ -64,6 +66,16 @@ def test_sound_weights_are_sound(look, weights):
     assert failed(rung) == set()
     assert rung.yours.value > 0.95
     assert abs(rung.gap.value) < 0.05
+
+
+def test_a_reference_stronger_than_the_probe_is_what_a_checkpoint_is_held_against(look, weights, colours):
+    said = np.full(len(colours.dataset), -1)
+    asked = colours.held_out[::2]
+    said[asked] = (colours.labels[asked] + 1) % 3  # wrong on every picture that it was asked about
+    rung = look(weights, known_good=said)
+
+    assert rung.gap.value < -0.9
+    assert rung.yours.value > 0.95
 
 
 def test_another_scale_of_the_pixels_is_named_with_what_it_costs(look, weights):
@@ -211,7 +223,7 @@ def test_a_file_that_carries_code_is_refused_and_not_run(colours, tmp_path):
     path.write_bytes(pickle.dumps({"weight": Evil()}))
 
     with pytest.raises(WeightsError, match="damaged, or not a weights file"):
-        checkpoint_rung(colours, Checkpoint(path=path, model=MODEL), budget=None, device="cpu")
+        load(Checkpoint(path=path, model=MODEL))
 
 
 def test_a_checkpoint_without_its_architecture_is_a_usage_error(tmp_path):

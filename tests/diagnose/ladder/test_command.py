@@ -52,12 +52,12 @@ with open(options.out / "predictions.csv", "w") as stream:
 def rung(colours, tmp_path):
     """The rung for the script with a line put in, or another text."""
 
-    def look(line: str = "", *, text: str | None = None, budget: float = 120):
+    def look(line: str = "", *, text: str | None = None, budget: float = 120, known_good=None):
         folder = tmp_path / "theirs"
         folder.mkdir()
         (folder / "train.py").write_text(SCRIPT.replace("#HERE", line) if text is None else text)
         command = f"{sys.executable} train.py --data {{data}} --out {{out}}"
-        return command_rung(colours, command, budget=budget, folder=folder)
+        return command_rung(colours, command, budget=budget, folder=folder, known_good=known_good)
 
     return look
 
@@ -74,6 +74,12 @@ def test_a_sound_command_fills_the_matrix_and_has_no_finding(rung):
     assert seen.yours.value > 0.95
     assert abs(seen.gap.value) < 0.05
     assert seen.own_code.value > 0.7
+
+
+def test_a_reference_stronger_than_the_probe_is_what_a_command_is_held_against(rung, colours):
+    seen = rung(known_good=(colours.labels + 1) % 3)  # wrong on every picture
+
+    assert seen.gap.value < -0.9
 
 
 def test_a_command_that_learns_nothing_cannot_learn_a_few_pictures_by_heart(rung):

@@ -7,6 +7,7 @@ import pytest
 
 from diagnose.findings import Estimate, Outcome
 from diagnose.ladder.log import log_rung
+from diagnose.logs.reading import read_log
 from diagnose.verdict import Results
 
 GOOD = Results(reference=Estimate(value=0.95, interval=(0.92, 0.97)))
@@ -19,7 +20,7 @@ def look(colours, tmp_path):
         lines = ["epoch,train_loss,val_loss,val_accuracy,lr"]
         lines += [",".join(map(str, (epoch, *row, 0.01))) for epoch, row in enumerate(rows, start=1)]
         path.write_text("\n".join(lines) + "\n")
-        return log_rung(colours, path, results)
+        return log_rung(colours, read_log(path), results)
 
     return run
 
