@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from zoo.data import Dataset, Sample
-from zoo.features import Features
+from zoo.features import Features, gathered
 from zoo.probe import probe
 from zoo.statistics import STATISTICS
 from zoo.store import Table, Writer, as_digests, digest
@@ -110,7 +110,7 @@ def main() -> None:
         with stage("name contents", n):
             digests = np.concatenate([as_digests(names(i, min(i + BLOCK, n))) for i in range(0, n, BLOCK)])
         with stage("look up and read statistics", n):
-            records = statistics.read(statistics.locate(digests)).view(STATISTICS)
+            records = gathered(statistics, digests).view(STATISTICS)
         found = Features(dataset=dataset, statistics=records, digests=digests, computed=0, _tables={"stub": features})
         with stage("gather the matrix", n):
             x = found.matrix("stub")

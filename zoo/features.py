@@ -28,7 +28,7 @@ from zoo.store import Digests, Table
 if TYPE_CHECKING:
     from zoo.onepass import Pass
 
-_IN_MEMORY = 512 * 2**20  # bytes; a larger matrix is a file that the system may drop from memory
+_IN_MEMORY = 512 * 2**20  # bytes; a larger table is a file that the system may drop from memory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,14 +58,7 @@ class Features:
         table = self._tables[name]
         if table is None or not len(self.digests):
             return np.zeros((0, 0 if table is None else table.dtype.shape[0]), dtype=np.float16)
-        numbers = table.locate(self.digests)
-        if len(numbers) * table.dtype.itemsize <= _IN_MEMORY:
-            return np.asarray(table.read(numbers), dtype=np.float16)
-        with tempfile.TemporaryFile(dir=cache.root()) as file:  # without a name: gone with the last that uses it
-            out = np.memmap(file, dtype=np.float16, mode="w+", shape=(len(numbers), *table.dtype.shape))
-        for start in range(0, len(numbers), 8192):
-            table.read(numbers[start : start + 8192], out[start : start + 8192])
-        return out
+        return np.asarray(gathered(table, self.digests), dtype=np.float16)
 
 
 def embed(
@@ -124,6 +117,18 @@ def stored(dataset: Dataset, backbone: Backbone) -> npt.NDArray[np.bool_]:
     return Pass(files, [Column(backbone, device="cpu")]).stored()
 
 
+def gathered(table: Table, digests: Digests) -> npt.NDArray[np.generic]:
+    """The table's rows of these contents, ``(n, ...)``. Many lie on the disk."""
+    numbers = table.locate(digests)
+    if len(numbers) * table.dtype.itemsize <= _IN_MEMORY:
+        return table.read(numbers)
+    with tempfile.TemporaryFile(dir=cache.root()) as file:  # without a name: gone with the last that uses it
+        kept = np.memmap(file, dtype=table.dtype.base, mode="w+", shape=(len(numbers), *table.dtype.shape))
+    for start in range(0, len(numbers), 8192):
+        table.read(numbers[start : start + 8192], kept[start : start + 8192])
+    return kept
+
+
 def _collect(dataset: Dataset, work: Pass) -> Features:
     reasons = work.reasons()
     skipped = [Skipped(path=dataset.samples[position].path, reason=reason) for position, reason in reasons.items()]
@@ -132,7 +137,7 @@ def _collect(dataset: Dataset, work: Pass) -> Features:
     tables = {column.card.name: column.table for column in work.columns}
     return Features(
         dataset=dataset.without(skipped) if skipped else dataset,
-        statistics=work.statistics.read(work.statistics.locate(digests)).view(STATISTICS),
+        statistics=gathered(work.statistics, digests).view(STATISTICS),
         digests=digests,
         computed=work.computed,
         _tables=tables,
