@@ -16,7 +16,7 @@ from diagnose.findings import Estimate
 from diagnose.label_errors import Suspects, suspects
 from diagnose.noise import NoiseRate, noise_rate
 from diagnose.opinions import FloatArray, IntArray, Judges, Opinions
-from diagnose.overlap import Pair, merged, pairs
+from diagnose.overlap import Pair, alike, merged, pairs
 
 FEWEST = 60  # images below which nothing is said of the labels
 _BLOCK = 20_000
@@ -102,7 +102,7 @@ def _blocks(context: Context) -> Iterator[Block]:
 def _examine(context: Context) -> Examination:
     if context.num_classes < 2 or not len(context.dataset):
         raise ValueError("The examination of labels needs images of two classes.")
-    same = [pair for pair in confused(context) if pair.same]
+    same = alike(confused(context), context.num_classes)
     first = _apart(first_block(context), same, context.num_classes)
     noise = _with_merged(noise_rate(first.opinions, first.labels), same, first.rows)
     held_out = np.isin(first.rows, context.held_out)

@@ -70,6 +70,16 @@ def pairs(opinions: Opinions, labels: IntArray) -> list[Pair]:
     return sorted(measured, key=lambda pair: pair.separation)
 
 
+def alike(found: list[Pair], num_classes: int) -> list[Pair]:
+    """The pairs that are the same; none where merging them would leave less than half of the classes.
+
+    Then it is not these classes that are alike: the labels as a whole say little.
+    """
+    same = [pair for pair in found if pair.same]
+    left = len(np.unique(merged(np.arange(num_classes), same)))
+    return same if 2 * left >= num_classes else []
+
+
 def merged(labels: IntArray, same: list[Pair]) -> IntArray:
     """Labels in which classes that are the same bear one number, the smallest of theirs, ``(n,)``."""
     root = np.arange(int(labels.max(initial=0)) + 1)

@@ -13,7 +13,7 @@ from diagnose.context import Context
 from diagnose.examination import FEWEST, confused, examine, first_block
 from diagnose.findings import Estimate, Evidence, Example, Finding, Kind, Outcome, Side
 from diagnose.noise import noise_rate
-from diagnose.overlap import Pair, merged
+from diagnose.overlap import Pair, alike, merged
 from diagnose.verdict import judge
 
 
@@ -55,7 +55,7 @@ class ClassOverlap(Check[Context]):
         found = confused(context)
         if not found or found[0].separation >= self.close:
             return [passed(self, "Every pair of classes can be told apart.", evidence=_evidence(context, found[:1]))]
-        failing = [pair for pair in found if pair.same]
+        failing = alike(found, context.num_classes)
         if not failing:
             failing = self._overlapping(context, [pair for pair in found if pair.separation < self.overlapping])
         shown = (failing or found)[:3]

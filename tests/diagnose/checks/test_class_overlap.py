@@ -5,7 +5,7 @@ from diagnose.checks.class_overlap import ClassOverlap
 from diagnose.checks.label_noise import LabelNoise
 from diagnose.examination import examine
 from diagnose.findings import Outcome
-from diagnose.overlap import merged, pairs
+from diagnose.overlap import Pair, alike, merged, pairs
 from tests.diagnose.contexts import context_of
 from tests.diagnose.digits import CLASSES, digits, planted
 
@@ -99,6 +99,29 @@ def test_merging_follows_chains():
 
     labels = np.array([0, 1, 2, 3, 4])
     np.testing.assert_array_equal(merged(labels, [Same(1, 2), Same(2, 4)]), [0, 1, 1, 3, 1])
+
+
+def test_labels_that_are_all_mixed_up_are_wrong_labels_and_no_overlap():
+    """Merging all classes would win everything and say nothing."""
+    _, labels, _ = digits()
+    context = context_of(planted(labels, 0.8, 0))
+    assert only(context).outcome is not Outcome.FAIL
+    (noise,) = LabelNoise().run(context)
+    assert noise.outcome is Outcome.FAIL
+    low, high = examine(context).noise.rate.interval
+    assert low <= 0.8 <= high
+
+
+def test_pairs_are_alike_unless_merging_them_leaves_less_than_half_of_the_classes():
+    def same(first, second):
+        return Pair(
+            classes=(first, second), separation=0.5, error=0.05, mistaken=0.5, mistaken_when_sure=0.5, images=100
+        )
+
+    assert alike([same(0, 1)], 3) == [same(0, 1)]
+    assert alike([same(0, 1), same(2, 3)], 4) == [same(0, 1), same(2, 3)]
+    assert alike([same(0, 1), same(1, 2), same(2, 3)], 6) == [same(0, 1), same(1, 2), same(2, 3)]
+    assert alike([same(0, 1), same(1, 2), same(2, 3), same(3, 4)], 6) == []
 
 
 def test_two_classes_have_no_pair_to_merge():
