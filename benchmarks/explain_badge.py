@@ -18,6 +18,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from explain import Badge, Deletion, attribute, class_weights, find_structure, relevance_gain
+from explain.faithfulness import Meter
 from explain.null import badges, centre_gaussian, matched_null
 from zoo.catalog import card
 from zoo.weights import load
@@ -52,7 +53,7 @@ def main() -> None:
     weights = class_weights(classes, 1000)
     maps = attribute(model, inputs, weights, method=arguments.method, structure=structure).maps
     few, rest = slice(0, arguments.calibration), slice(arguments.calibration, None)
-    null = matched_null(model, inputs[few], weights[few], maps[few], how)
+    null = matched_null(Meter(model, inputs[few], weights[few], passes=1000), maps[few], how)
     own = maps[rest]
     judged = {
         "the image's own": own,

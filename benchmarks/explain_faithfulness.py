@@ -29,7 +29,8 @@ from torch import Tensor
 from benchmarks.explain_subjects import MODELS, Subject, peers, subject
 from explain import Deletion, attribute, class_weights, find_structure, relevance_gain
 from explain.attribution import Attribution
-from explain.choice import Calibration, choose
+from explain.choice import choose
+from explain.race import Calibration
 
 #: Images that a peer gets at a time: grad-cam and Captum keep the graph of them all.
 PART = 4

@@ -6,6 +6,7 @@ TMLR 2024, arXiv:2401.06654.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from explain.attribution import Scorer
-from explain.batches import images_a_pass, in_batches
+from explain.batches import spread
 from explain.isolation import isolated
 from zoo.errors import ModelError
 from zoo.folding import folded
@@ -81,26 +82,94 @@ def relevance_gain(model: nn.Module, inputs: Tensor, weights: Tensor, maps: Tens
         maps: Signed relevance ``(n, rows, columns)``.
         how: Patches and steps.
     """
-    rows, columns = how.grid(inputs.shape[2], inputs.shape[3])
-    relevance = nn.functional.adaptive_avg_pool2d(maps.double()[:, None], (rows, columns)).flatten(1)
-    # A patch's place in the order, 0 = least important. Stable: the same map gives the same order.
-    place = relevance.argsort(dim=1, stable=True).argsort(dim=1)
-    span = relevance.amax(1) - relevance.amin(1)
-    blank = (span <= 1e-9 * relevance.abs().amax(1).clamp_min(1e-300)) | ~torch.isfinite(span)
-    with isolated(model), torch.no_grad():
-        curves = _curves(
-            _quick(model, inputs, 2 * how.steps * len(inputs)),
-            inputs,
-            weights,
-            place.to(inputs.device).view(-1, rows, columns),
-            how,
-        )
-    least, most = curves[:, 1 : how.steps], curves[:, how.steps : -1]
-    # The trapezoid's ends cancel: both curves start at the image and end at the filled image.
-    moved = np.ptp(curves, axis=1)
-    nothing = blank.numpy() | (moved <= 1e-5 * np.abs(curves).max(1))  # rounding in float32
-    value = np.where(nothing, 0.0, (least - most).sum(1) / how.steps)
-    return Gain(value=value, span=moved, blank=nothing)
+    return Meter(model, inputs, weights, passes=2 * how.steps * len(inputs)).gain(maps, how)
+
+
+class Meter:
+    """Measures maps of the same images; what they share, the model made quick and the ends of the curves, is done once.
+
+    Args:
+        model: The classifier; it is left as it came.
+        inputs: Normalised images ``(n, channels, rows, columns)``.
+        weights: What the maps explain, ``(n, classes)``.
+        passes: How many pictures are going to be run, about.
+        tell: Told how many have been, now and then.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        inputs: Tensor,
+        weights: Tensor,
+        *,
+        passes: int,
+        tell: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        with isolated(model), torch.no_grad():
+            self._model = _quick(model, inputs, passes)
+        self._inputs, self._weights = inputs, weights.to(inputs.device)
+        self._fill = inputs.mean((2, 3), keepdim=True)
+        self._ends = np.full((len(inputs), 2), np.nan)
+        self._tell = tell
+
+    def gain(self, maps: Tensor, how: Deletion, which: Tensor | None = None) -> Gain:
+        """Gains of maps ``(m, rows, columns)``.
+
+        Args:
+            maps: Signed relevance.
+            how: Patches and steps.
+            which: The image of each map, ``(m,)``; by default each image has one.
+        """
+        which = torch.arange(len(maps)) if which is None else which
+        rows, columns = how.grid(self._inputs.shape[2], self._inputs.shape[3])
+        relevance = nn.functional.adaptive_avg_pool2d(maps.double()[:, None], (rows, columns)).flatten(1)
+        # A patch's place in the order, 0 = least important. Stable: the same map gives the same order.
+        place = relevance.argsort(dim=1, stable=True).argsort(dim=1).view(-1, rows, columns)
+        span = relevance.amax(1) - relevance.amin(1)
+        blank = (span <= 1e-9 * relevance.abs().amax(1).clamp_min(1e-300)) | ~torch.isfinite(span)
+        with isolated(self._model), torch.no_grad():
+            ends, inner = self._both_ends(which, how), self._inside(which, place, how)
+        least, most = inner[:, : how.steps - 1], inner[:, how.steps - 1 :]
+        # The trapezoid's ends cancel: both curves start at the image and end at the filled image.
+        curves = np.concatenate([ends, inner], axis=1)
+        moved = np.ptp(curves, axis=1)
+        nothing = blank.numpy() | (moved <= 1e-5 * np.abs(curves).max(1))  # rounding in float32
+        value = np.where(nothing, 0.0, (least - most).sum(1) / how.steps)
+        return Gain(value=value, span=moved, blank=nothing)
+
+    def _both_ends(self, which: Tensor, how: Deletion) -> FloatArray:
+        """Scores of the whole and of the filled image, ``(m, 2)``."""
+        missing = np.flatnonzero(np.isnan(self._ends[:, 0]))
+        missing = missing[np.isin(missing, which.numpy())]
+        index = torch.from_numpy(missing).repeat_interleave(2)
+        filled = torch.tensor([False, True]).repeat(len(missing)).view(-1, 1, 1)
+        self._ends[missing] = self._scores(index, filled, how).reshape(-1, 2)
+        return np.asarray(self._ends[which.numpy()])
+
+    def _inside(self, which: Tensor, place: Tensor, how: Deletion) -> FloatArray:
+        """Scores ``(m, 2 (T - 1))``: deleted least important first, then most important first."""
+        patches = place[0].numel() if len(place) else 0
+        cuts = [round(patches * step / how.steps) for step in range(1, how.steps)]
+        masks = [*(place < c for c in cuts), *(place >= patches - c for c in cuts)]
+        if not masks:
+            return np.zeros((len(which), 0))
+        deleted = torch.stack(masks, 1).flatten(0, 1)
+        return self._scores(which.repeat_interleave(len(masks)), deleted, how).reshape(len(which), len(masks))
+
+    def _scores(self, which: Tensor, deleted: Tensor, how: Deletion) -> FloatArray:
+        """Scores ``(k,)`` of images from which the patches of a grid were deleted, ``(k, rows, columns)``."""
+        device, size = self._inputs.device, (self._inputs.shape[2], self._inputs.shape[3])
+        scorer = Scorer(self._model)
+
+        def part(start: int, stop: int) -> Tensor:
+            image, grid = which[start:stop].to(device), deleted[start:stop].to(device)
+            mask = nn.functional.interpolate(grid[:, None].float(), size=size) > 0.5
+            pictures = torch.where(mask, self._fill[image], self._inputs[image])
+            found: Tensor = scorer(pictures, self._weights[image])
+            return found.float().cpu()
+
+        scores = spread(part, len(which), model=self._model, inputs=self._inputs, most=how.batch, tell=self._tell)
+        return np.asarray(torch.cat(scores).double().numpy()) if scores else np.zeros(0)
 
 
 def _quick(model: nn.Module, inputs: Tensor, passes: int) -> nn.Module:
@@ -112,23 +181,3 @@ def _quick(model: nn.Module, inputs: Tensor, passes: int) -> nn.Module:
         return folded(model, inputs[:1])
     except ModelError:  # its features are no vector
         return model
-
-
-def _curves(model: nn.Module, inputs: Tensor, weights: Tensor, place: Tensor, how: Deletion) -> FloatArray:
-    """Scores ``(n, 2 T)``: whole image; least first, T - 1 steps; most first, T - 1 steps; filled image."""
-    patches = place[0].numel()
-    cuts = [round(patches * step / how.steps) for step in range(how.steps + 1)]
-    masks = [place < 0, *(place < c for c in cuts[1:-1]), *(place >= patches - c for c in cuts[1:-1]), place >= 0]
-    deleted = torch.stack(masks, 1)  # (n, 2 T, rows, columns)
-    fill = inputs.mean((2, 3), keepdim=True)
-    scorer, passes = Scorer(model), deleted.shape[1]
-
-    def part(start: int, stop: int) -> Tensor:
-        index = torch.arange(start, stop, device=inputs.device)
-        image, step = index // passes, index % passes
-        mask = nn.functional.interpolate(deleted[image, step][:, None].float(), size=tuple(inputs.shape[2:])) > 0.5
-        found: Tensor = scorer(torch.where(mask, fill[image], inputs[image]), weights.to(inputs.device)[image])
-        return found.float().cpu()
-
-    scores = torch.cat(in_batches(part, len(inputs) * passes, images_a_pass(inputs, how.batch)))
-    return np.asarray(scores.view(len(inputs), passes).double().numpy())

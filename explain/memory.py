@@ -14,13 +14,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from explain.choice import Calibration, Choice, Trial
+from explain.choice import Choice
 from explain.null import Null
+from explain.race import Calibration, Trial
 from explain.sanity import Answer, Gate
 from zoo import cache
 from zoo.run import version
 
-_FORMAT = 1  # of what ``choose`` measures and of the file; a change there makes every choice anew
+_FORMAT = 2  # of what ``choose`` measures and of the file; a change there makes every choice anew
 _KEPT = 64  # choices, the latest made
 _NOTE = "explanations.json"
 

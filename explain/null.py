@@ -7,9 +7,9 @@ from enum import StrEnum
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from explain.faithfulness import Deletion, FloatArray, Gain, relevance_gain
+from explain.faithfulness import Deletion, FloatArray, Gain, Meter
 from explain.isolation import seeded
 
 
@@ -26,8 +26,8 @@ class Badge(StrEnum):
 FAITHFUL_P = 0.05
 #: Up to this one it is weak: one null map in six.
 WEAK_P = 1 / 6
-#: With fewer null maps than this no map could reach ``FAITHFUL_P``.
-_FEWEST = 20
+#: A map that one of 39 null maps beats has p = 2/40, ``FAITHFUL_P`` exactly. With fewer than 19 none could reach it.
+NULL_MAPS = 39
 
 
 def centre_gaussian(rows: int, columns: int) -> Tensor:
@@ -71,31 +71,28 @@ class Null:
         return np.where(gain.blank, 1.0, (1 + as_good) / (1 + len(self.shares)))
 
 
-def matched_null(
-    model: nn.Module, inputs: Tensor, weights: Tensor, maps: Tensor, how: Deletion, *, seed: int = 0, repeats: int = 2
-) -> Null:
+def matched_null(meter: Meter, maps: Tensor, how: Deletion, *, seed: int = 0) -> Null:
     """Score images with heatmaps of *other* images, and with a centred Gaussian.
 
-    Such maps share the blur and the centre bias of the method and the data, but know nothing of the image. Where there
-    are too few images for 20 null maps, other images' maps shifted by random distances make up the number.
+    Such maps share the blur and the centre bias of the method and the data, but know nothing of the image. A third are
+    Gaussians. Where the images are too few, other images' maps shifted by random distances make up the number.
 
     Args:
-        model: The classifier.
-        inputs: Calibration images, at least two.
-        weights: Their targets.
+        meter: Holds the calibration images, at least two.
         maps: Their heatmaps by the method in question.
         how: Patches and steps, the same as for the maps that are to be judged.
         seed: Of the pairing.
-        repeats: Other images' maps for each image.
     """
-    count = len(inputs)
-    shift = np.random.default_rng(seed).permutation(np.arange(1, count))[:repeats]
-    nulls = [maps.roll(int(k), 0) for k in shift] + [centre_gaussian(*maps.shape[1:]).expand_as(maps)]
+    count = len(maps)
+    shift = np.random.default_rng(seed).permutation(np.arange(1, count))[:2]
+    kinds = [maps.roll(int(k), 0) for k in shift] + [centre_gaussian(*maps.shape[1:]).expand_as(maps)]
     generator = seeded(seed, torch.device("cpu"))
-    while len(nulls) * count < _FEWEST:
-        nulls.append(_displaced(maps.roll(1, 0), generator))
-    shares = [relevance_gain(model, inputs, weights, null, how).share for null in nulls]
-    return Null(shares=np.concatenate(shares))
+    while len(kinds) * count < NULL_MAPS:
+        kinds.append(_displaced(maps.roll(1, 0), generator))
+    # As many of each kind, spread over the images, and no pair twice.
+    pairs = [(k % count, (k % count + k // count) % len(kinds)) for k in range(NULL_MAPS)]
+    nulls = torch.stack([kinds[kind][image] for image, kind in pairs])
+    return Null(shares=meter.gain(nulls, how, torch.tensor([image for image, _ in pairs])).share)
 
 
 def _displaced(maps: Tensor, generator: torch.Generator) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from explain.attribution import METHODS, attribute
 from explain.boxes import Mask, located, read_masks
-from explain.choice import Calibration, Choice, choose, named
+from explain.choice import Choice, choose, named
 from explain.claims import Evidence, Shortcut
 from explain.classifier import Classifier, Targets, classifier_of, targets
 from explain.clusters import MapCluster, map_clusters
@@ -22,6 +22,7 @@ from explain.memory import remembered
 from explain.null import badges
 from explain.outputs import write_outputs
 from explain.pictures import Images, Picture, read_pictures
+from explain.race import Calibration
 from explain.related import read_labelled, references, related
 from explain.shortcuts import find_shortcuts
 from explain.structure import Structure, find_structure
@@ -186,7 +187,7 @@ class _Work:
         if self.method == "auto":
             choosing = partial(choose, model, calibration, progress=self.progress)
             return remembered(model, calibration, name, choosing), ""
-        choice = named(model, calibration, self.method)
+        choice = named(model, calibration, self.method, progress=self.progress)
         obstacle = METHODS[self.method].obstacle(structure) if choice.method != self.method else ""
         return choice, obstacle and f"{self.method}: {obstacle}"
 

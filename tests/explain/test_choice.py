@@ -1,15 +1,20 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 
+import pytest
 import torch
 from torch import nn
 
 from cli.health import lines
 from explain import Deletion, class_weights, find_structure
-from explain.choice import Calibration, Choice, choose
+from explain.attribution import METHODS, Attribution, Task
+from explain.choice import Choice, choose
 from explain.memory import describe, remembered
+from explain.methods.hirescam import HiResCAM
+from explain.race import Calibration
 from tests.explain.conftest import planted
 from zoo import cache
 from zoo.doctor import examine
@@ -28,24 +33,66 @@ def same(first: Choice, second: Choice) -> bool:
     return plain[0] == plain[1]
 
 
-def test_the_best_candidate_is_chosen_and_one_clearly_behind_is_not_measured_to_the_end(patch_net: nn.Module) -> None:
+def test_the_best_candidate_is_chosen_and_the_race_ends_when_the_others_are_clearly_behind(
+    patch_net: nn.Module,
+) -> None:
     # The patch that the net counts is found exactly by a CAM on its grid; windows of a fifth of the side blur it, which
     # shows where two of 64 patches are deleted at a time.
     found = choose(patch_net, calibration(patch_net, steps=32), candidates=("occlusion", "hirescam"))
     trials = {t.method: t for t in found.trials}
     assert found.method == "hirescam"
     assert trials["hirescam"].gain > trials["occlusion"].gain
-    assert [trials["hirescam"].images, trials["occlusion"].images] == [10, 8]
+    assert [trials["hirescam"].images, trials["occlusion"].images] == [8, 8]
     assert "behind" in trials["occlusion"].note
 
 
 def test_a_candidates_cost_is_counted_in_passes_whatever_the_clock_says(patch_net: nn.Module) -> None:
     found = choose(patch_net, calibration(patch_net), candidates=("hirescam", "occlusion"), most_passes=10.0)
     passes = {t.method: t.passes for t in found.trials}
-    # Occlusion: 5 x 5 windows and the whole picture. A CAM: one pass, with a graph behind its last layer only.
-    assert passes == {"hirescam": 1.0, "occlusion": 26.0}
+    # A CAM: one pass, with a graph behind its last layer only. Occlusion: 5 x 5 windows, four at a time, and the whole
+    # picture; broken off at the first four that are too many.
+    assert passes == {"hirescam": 1.0, "occlusion": 13.0}
+    assert choose(patch_net, calibration(patch_net), candidates=("occlusion",)).trials[0].passes == 26.0
     assert next(t.note for t in found.trials if t.method == "occlusion") == "dearer than the cost cap"
     assert not patch_net._forward_pre_hooks
+
+
+def test_a_method_that_gets_dear_on_a_later_image_is_left_there(
+    patch_net: nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Dearer(HiResCAM):
+        """A CAM that runs the model many times where there is more than one image."""
+
+        def attribute(self, task: Task) -> Attribution:
+            if len(task.inputs) > 1:
+                for _ in range(20):
+                    task.model(task.inputs)
+            return super().attribute(task)
+
+    monkeypatch.setitem(METHODS._entries, "hirescam", Dearer())
+    found = choose(patch_net, calibration(patch_net), candidates=("hirescam", "occlusion"), most_passes=26.0)
+    assert found.method == "occlusion"
+    assert found.trials[0].note == "dearer than the cost cap"
+
+
+def test_equal_candidates_are_measured_on_all_images_and_the_cheaper_one_wins(patch_net: nn.Module) -> None:
+    # With a mean and a linear head the two are proportional.
+    found = choose(patch_net, calibration(patch_net, 20), candidates=("hirescam", "gradcam"))
+    assert found.method == "hirescam"
+    assert [t.images for t in found.trials] == [20, 20]
+    assert [found.images, found.gate.sample_size, len(found.null.shares)] == [16, 8, 39]
+
+
+def test_progress_only_rises_and_ends_at_its_total(patch_net: nn.Module) -> None:
+    told: list[tuple[int, int]] = []
+    choose(
+        patch_net,
+        calibration(patch_net),
+        candidates=("hirescam", "gradcam"),
+        progress=lambda _stage, done, total: told.append((done, total)),
+    )
+    assert all(before[0] <= after[0] <= after[1] for before, after in itertools.pairwise(told))
+    assert told[-1][0] == told[-1][1]
 
 
 class Asked:

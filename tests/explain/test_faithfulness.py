@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from explain import Badge, Deletion, class_weights, faithfulness, relevance_gain
 from explain.attribution import Attribution
+from explain.faithfulness import Meter
 from explain.null import Null, badges, centre_gaussian, matched_null
 from explain.sanity import rank_correlation, reinitialised, sanity_gate
 from tests.explain.conftest import planted, tiny
@@ -116,7 +117,12 @@ def test_an_edge_detector_and_a_gaussian_fail_the_gate(fake: object, patch_net: 
     maps = fake(patch_net, inputs, weights).maps
     gain = relevance_gain(patch_net, inputs, weights, maps, HOW)
     gate = sanity_gate(
-        patch_net, inputs, weights, fake, gain=gain, null=matched_null(patch_net, inputs, weights, maps, HOW)
+        patch_net,
+        inputs,
+        weights,
+        fake,
+        gain=gain,
+        null=matched_null(Meter(patch_net, inputs, weights, passes=1), maps, HOW),
     )
     assert not gate.passed
     failed = {a.question for a in gate.answers if not a.passed}
@@ -135,7 +141,12 @@ def test_a_good_method_passes_the_gate(patch_net: nn.Module) -> None:
     maps = make(patch_net, inputs, weights).maps
     gain = relevance_gain(patch_net, inputs, weights, maps, HOW)
     gate = sanity_gate(
-        patch_net, inputs, weights, make, gain=gain, null=matched_null(patch_net, inputs, weights, maps, HOW)
+        patch_net,
+        inputs,
+        weights,
+        make,
+        gain=gain,
+        null=matched_null(Meter(patch_net, inputs, weights, passes=1), maps, HOW),
     )
     questions = {a.question: a.passed for a in gate.answers}
     assert questions["above-null"]

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from explain import Badge, Deletion, class_weights, relevance_gain
-from explain.faithfulness import Gain
+from explain.faithfulness import Gain, Meter
 from explain.null import Null, badges, matched_null
 from tests.explain.conftest import planted
 
@@ -48,7 +48,7 @@ def test_true_maps_are_faithful_and_other_images_maps_are_not(patch_net: nn.Modu
     inputs = torch.cat([planted(at=at) for at in places])
     weights = class_weights(torch.zeros(14, dtype=torch.long), 2)
     maps = inputs.mean(1)
-    null = matched_null(patch_net, inputs, weights, maps, HOW)
+    null = matched_null(Meter(patch_net, inputs, weights, passes=1), maps, HOW)
     own = badges(relevance_gain(patch_net, inputs, weights, maps, HOW), null)
     others = badges(relevance_gain(patch_net, inputs, weights, maps.roll(5, 0), HOW), null)
     assert own.count(Badge.FAITHFUL) >= 10
@@ -58,7 +58,7 @@ def test_true_maps_are_faithful_and_other_images_maps_are_not(patch_net: nn.Modu
 def test_two_images_have_null_maps_enough_for_every_badge(patch_net: nn.Module) -> None:
     inputs = torch.cat([planted(at=(0, 0)), planted(at=(0, 16))])
     weights, maps = class_weights(torch.zeros(2, dtype=torch.long), 2), inputs.mean(1)
-    null = matched_null(patch_net, inputs, weights, maps, HOW)
+    null = matched_null(Meter(patch_net, inputs, weights, passes=1), maps, HOW)
     assert len(null.shares) >= 20
     gain = relevance_gain(patch_net, inputs, weights, maps, HOW)
     assert set(badges(gain, null)) == {Badge.FAITHFUL}
