@@ -118,7 +118,8 @@ class Swaps:
     def _mend_sure(self) -> bool:
         """Mend all faults that were seen for sure at once, then put each back alone: that is its cost.
 
-        False where mending them could not be measured.
+        False where mending them could not be measured, or took another network that does no better: what is inferred on
+        top of that one is not theirs.
         """
         sure = [(p, o) for p, o in self.observations() if o.certainty is Certainty.SURE and o.changes]
         sure = [(p, o) for p, o in sure if o.points is None]
@@ -130,6 +131,17 @@ class Swaps:
             return True
         if not self.measure(mended):
             return False
+        self._price(sure, mends)
+        gain = self.context.difference(Variant(), mended)
+        if gain is None or ("model" in mended.reference and not significant(gain, self.context.threshold)):
+            return False
+        if gain.value > -self.context.threshold:
+            self.context = replace(self.context, base=mended)
+        return True
+
+    def _price(self, sure: list[tuple[Probe, Observation]], mends: list[Variant]) -> None:
+        """Keep what mending each of the sure faults wins beside the others' mending."""
+        mended = _united(mends)
         for (probe, seen), mend in zip(sure, mends, strict=True):
             others = _united([other for other in mends if other != mend])
             if self.measure(others):
@@ -139,10 +151,6 @@ class Swaps:
             for (probe, seen), mend in zip(sure, mends, strict=True):
                 if self.measure(mend):
                     self._settle_cost(probe, seen, mend, (Variant(), mend))
-        gain = self.context.difference(Variant(), mended)
-        if gain is not None and gain.value > -self.context.threshold:
-            self.context = replace(self.context, base=mended)
-        return gain is not None
 
     def _wins(self, change: Variant) -> bool:
         """Whether a change of the algorithm as it stands wins accuracy."""
@@ -249,9 +257,18 @@ class Swaps:
             found.setdefault(finding.cause, finding)
         gap = self.context.gap()
         if gap is not None and self.context.under and not any(f.outcome is Outcome.FAIL for f in found.values()):
-            found["unexplained-gap"] = self._unexplained(gap)
+            unrefuted = self._unrefuted()
+            for cause in unrefuted:
+                found[cause] = replace(found[cause], outcome=Outcome.FAIL, points=None)
+            if not unrefuted:
+                found["unexplained-gap"] = self._unexplained(gap)
         sure = self._sure | {o.cause for _, o in self.observations() if o.certainty is Certainty.SURE}
         return sorted(found.values(), key=lambda f: _importance(f, seen=f.cause in sure))
+
+    def _unrefuted(self) -> list[str]:
+        """Causes seen for sure that only another network takes away: that it does no better refutes no fault of theirs."""
+        sure = [o for _, o in self.observations() if o.certainty is Certainty.SURE]
+        return [o.cause for o in sure if any("model" in change.reference for change in o.changes)]
 
     def _unexplained(self, gap: Estimate) -> Finding:
         """A gap that no part explains."""

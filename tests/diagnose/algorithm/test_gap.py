@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from diagnose.algorithm_context import REFERENCE, AlgorithmContext
+from diagnose.algorithm_context import REFERENCE, AlgorithmContext, combine
 from diagnose.algorithm_data import pictures_of
 from diagnose.findings import Conclusion, Estimate, Outcome
 from diagnose.ladder.algorithm import _compared
@@ -150,6 +150,27 @@ def test_where_mending_a_sure_fault_takes_too_long_nothing_else_is_inferred():
     found = Swaps(replace(measured(), model=model), train).run()
     assert [(f.cause, f.points) for f in found if f.outcome is Outcome.FAIL][:1] == [("mixed-examples", None)]
     assert trained == [REFERENCE, AS_IT_IS, Variant(reference=("model",))]
+
+
+@pytest.mark.parametrize(("another", "points"), [(45, None), (80, 0.4)])
+def test_that_another_network_does_no_better_refutes_no_fault_of_theirs(another, points):
+    network = Variant(reference=("model",))
+    reached = {REFERENCE: 90, AS_IT_IS: 40, network: another}
+
+    def train(variant: Variant, _seed: int) -> RunFacts:
+        return run(variant, reached.get(variant, 85))
+
+    found = Swaps(replace(measured(), model=replace(MODEL, mixing=1.0)), train).run()
+    first, *others = [f for f in found if f.outcome is Outcome.FAIL]
+    assert first.cause == "mixed-examples"
+    assert (first.points.value if first.points else None) == (points and pytest.approx(points))
+    assert not others or points
+
+
+def test_what_is_done_to_their_weights_is_void_where_their_network_is_replaced():
+    network = Variant(reference=("model",))
+    for change in (Variant(unfreeze=True), Variant(reset=True)):
+        assert combine(change, network) == combine(network, change) == network
 
 
 @pytest.mark.parametrize("mixing", [0.0, 1.0])
