@@ -4,16 +4,18 @@ For each: does ``attribute`` give a finite map that is not constant, of the inpu
 fallback that is named? The same question for the defaults of Captum (LayerGradCam on the last convolution or block)
 and of grad-cam (GradCAM on the same layer, no reshape transform), which know no layout.
 
-    python benchmarks/explain_coverage.py --part timm --seconds 600
+    python -m benchmarks.explain_coverage --part timm --rows timm.jsonl --seconds 600    # again: goes on with the rest
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 import timm
 import torch
@@ -130,49 +132,61 @@ def attempt(work: object, *arguments: object) -> str:
         return f"raises {type(error).__name__}"
 
 
+def look(source: str, name: str) -> dict[str, str]:
+    """One line of the table; only a reason where the model cannot be built here or is too large."""
+    row = {"family": source, "architecture": name}
+    try:
+        model, side = build(source, name)
+        awake(model)
+    except Exception as error:  # noqa: BLE001 - optional packages, sizes that do not fit
+        return {**row, "left out": f"cannot be built ({type(error).__name__})"}
+    if sum(p.numel() for p in model.parameters()) > MOST_PARAMETERS and source != "torchvision":
+        return {**row, "left out": "too large for this benchmark"}
+    inputs = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(0))
+    try:
+        verdict, how = ours(model, inputs)
+    except ZooError as error:
+        verdict, how = "refused", error.what
+    theirs = {"Captum": attempt(captum_default, model, inputs), "grad-cam": attempt(gradcam_default, model, inputs)}
+    return {**row, "ours": verdict, "how": how, **theirs}
+
+
+def summary(rows: list[dict[str, str]]) -> Iterator[str]:
+    """The shares, in words."""
+    seen = [row for row in rows if "ours" in row]
+    total = max(1, len(seen))
+    native, named = (sum(row["ours"] == word for row in seen) for word in ("native", "fallback"))
+    yield f"{len(seen)} architectures: native {native} ({native / total:.0%}), named fallback {named}, other {len(seen) - native - named}"
+    for library, method in (("Captum", "LayerGradCam"), ("grad-cam", "GradCAM")):
+        right, wrong = (sum(row[library] == word for row in seen) for word in ("right", "silently wrong"))
+        rest = len(seen) - right - wrong
+        yield f"{library} {method}: a map {right} ({right / total:.0%}), silently wrong {wrong}, raises {rest}"
+    for row in rows:
+        if row.get("ours") != "native":
+            yield f"{row['family']} {row['architecture']}: {row.get('left out') or row['ours'] + ', ' + row['how']}"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--part", choices=("timm", "torchvision"), default="timm")
     parser.add_argument("--seconds", type=float, default=1e9, help="Stop starting models after this long.")
-    parser.add_argument("--after", default="", help="Leave out families up to this one.")
+    parser.add_argument("--rows", type=Path, required=True, help="One JSON line a model; those that are there stay.")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
-    models = timm_models() if arguments.part == "timm" else torchvision_models()
-    start, rows = time.perf_counter(), []
-    columns = ("family", "architecture", "ours", "how", "Captum LayerGradCam", "grad-cam GradCAM", "seconds")
-    print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
-    for family, name in models:
-        if family <= arguments.after:
+    path: Path = arguments.rows
+    rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.exists() else []
+    done = {row["architecture"] for row in rows}
+    start = time.perf_counter()
+    for source, name in timm_models() if arguments.part == "timm" else torchvision_models():
+        if name in done:
             continue
         if time.perf_counter() - start > arguments.seconds:
+            print("There are more.", file=sys.stderr)
             break
-        begun = time.perf_counter()
-        try:
-            model, side = build(family, name)
-            awake(model)
-        except Exception as error:  # noqa: BLE001 - optional packages, sizes that do not fit
-            print(f"{name}: cannot be built ({type(error).__name__})", file=sys.stderr)
-            continue
-        if sum(p.numel() for p in model.parameters()) > MOST_PARAMETERS and family != "torchvision":
-            print(f"{name}: too large for this benchmark", file=sys.stderr)
-            continue
-        inputs = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(0))
-        try:
-            verdict, how = ours(model, inputs)
-        except ZooError as error:
-            verdict, how = "refused", error.what
-        seconds = time.perf_counter() - begun
-        theirs = attempt(captum_default, model, inputs), attempt(gradcam_default, model, inputs)
-        rows.append((verdict, *theirs))
-        print(f"| {family} | {name} | {verdict} | {how} | {theirs[0]} | {theirs[1]} | {seconds:.1f} |", flush=True)
-    total = len(rows)
-    native, named = sum(r[0] == "native" for r in rows), sum(r[0] == "fallback" for r in rows)
-    other = total - native - named
-    print(f"\n{total} architectures: native {native} ({native / total:.0%}), named fallback {named}, other {other}")
-    for column, library in ((1, "Captum LayerGradCam"), (2, "grad-cam GradCAM")):
-        right = sum(r[column] == "right" for r in rows)
-        wrong = sum(r[column] == "silently wrong" for r in rows)
-        print(f"{library}: a map {right} ({right / total:.0%}), silently wrong {wrong}, raises {total - right - wrong}")
+        rows.append(look(source, name))
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(rows[-1]) + "\n")
+    print("\n".join(summary(rows)))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
 
@@ -17,6 +17,8 @@ from zoo.progress import ProgressCallback, silent
 
 #: Images that a method's null and its gain are measured on, and those that the gate asks.
 JUDGED, _ASKED = 16, 8
+#: Passes that a map takes, about: for the progress only.
+_MAP = 10
 
 #: What is tried, cheapest first.
 CANDIDATES: dict[Family, tuple[str, ...]] = {
@@ -90,7 +92,7 @@ class _Judging:
     ) -> None:
         self._model, self._calibration, self._progress = model, calibration, progress
         self._judged = min(JUDGED, len(calibration.inputs))
-        self._last = 2 * (calibration.how.steps - 1) * (NULL_MAPS + self._judged)
+        self._last = 2 * (calibration.how.steps - 1) * (NULL_MAPS + self._judged) + 2 * _ASKED * _MAP
         self._done, self._due = 0, self._last
         self._coarse = calibration.how.steps  # passes of a map in the race, about
         if candidates:
@@ -110,16 +112,18 @@ class _Judging:
         """The method's record."""
         model, calibration, seed = self._model, self._calibration, self._calibration.seed
         self._due = self._done + self._last
-        maps = calibration.more_maps(model, method, made, self._judged).maps[: self._judged]
+        made = calibration.more_maps(model, method, made, self._judged)
+        maps = made.maps[: self._judged]
         gain = self.meter.gain(maps, calibration.how)
         null = matched_null(self.meter, maps, calibration.how, seed=seed)
         few = slice(0, _ASKED)
 
         def make(other: nn.Module, some: Tensor, targets: Tensor) -> Attribution:
-            return calibration.maps(other, some, targets, method)
+            found = calibration.maps(other, some, targets, method)
+            self._tell(_MAP * len(some))
+            return found
 
-        gate = sanity_gate(
-            model, calibration.inputs[few], calibration.weights[few], make, gain=gain, null=null, seed=seed
-        )
+        inputs, weights, first = calibration.inputs[few], calibration.weights[few], replace(made, maps=maps[few])
+        gate = sanity_gate(model, inputs, weights, make, first=first, gain=gain, null=null, seed=seed)
         self._progress("choosing a method", self._due, self._due)
         return Choice(method=method, trials=trials, null=null, gate=gate, images=len(maps))

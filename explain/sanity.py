@@ -68,7 +68,15 @@ class Gate:
 
 
 def sanity_gate(
-    model: nn.Module, inputs: Tensor, weights: Tensor, make_maps: MakeMaps, *, gain: Gain, null: Null, seed: int = 0
+    model: nn.Module,
+    inputs: Tensor,
+    weights: Tensor,
+    make_maps: MakeMaps,
+    *,
+    first: Attribution,
+    gain: Gain,
+    null: Null,
+    seed: int = 0,
 ) -> Gate:
     """Ask the four questions on calibration images.
 
@@ -77,11 +85,11 @@ def sanity_gate(
         inputs: Calibration images.
         weights: Their targets.
         make_maps: The method, bound to its settings.
-        gain: Gains of the method's maps on these images.
+        first: Its maps of these images.
+        gain: Gains of its maps on these images, or more.
         null: Gains of maps that know nothing.
         seed: Of the re-initialisation.
     """
-    first = make_maps(model, inputs, weights)
     broken = reinitialised(model, inputs, seed=seed)
     answers = [
         _above_null(gain, null),

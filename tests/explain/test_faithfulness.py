@@ -121,6 +121,7 @@ def test_an_edge_detector_and_a_gaussian_fail_the_gate(fake: object, patch_net: 
         inputs,
         weights,
         fake,
+        first=fake(patch_net, inputs, weights),
         gain=gain,
         null=matched_null(Meter(patch_net, inputs, weights, passes=1), maps, HOW),
     )
@@ -145,6 +146,7 @@ def test_a_good_method_passes_the_gate(patch_net: nn.Module) -> None:
         inputs,
         weights,
         make,
+        first=make(patch_net, inputs, weights),
         gain=gain,
         null=matched_null(Meter(patch_net, inputs, weights, passes=1), maps, HOW),
     )
