@@ -26,6 +26,7 @@ class Shape(StrEnum):
     STILL_IMPROVING = "still-improving"
     OVERFITTING = "overfitting"
     UNDERFITTING = "underfitting"
+    HELD_BACK = "held-back"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +65,7 @@ class CurveJudge:
         steady: Share of its steps that must go down.
         blown: Training loss over that of knowing nothing, from which on it blew up, where nothing was learnt.
         gaining: Accuracy won over the last third, where it is logged, from which on it still improves.
+        unsure: Training loss, nats, over the most that knowing how often one errs leaves, from which on the network is held back.
         known: Training accuracy from which on the gap to other pictures is overfitting.
     """
 
@@ -80,6 +82,7 @@ class CurveJudge:
     steady: float = 0.8
     blown: float = 1.5
     gaining: float = 0.02
+    unsure: float = 0.2
     known: float = 0.85
 
     def __call__(self, curves: Curves, *, num_classes: int | None = None) -> tuple[Sign, ...]:
@@ -101,6 +104,7 @@ class CurveJudge:
             self._improving(seen),
             self._overfitting(seen),
             self._underfitting(seen),
+            self._held_back(seen),
         )
         return tuple(sign for sign in signs if sign is not None)
 
@@ -209,6 +213,23 @@ class CurveJudge:
             return _sign(Shape.OVERFITTING, seen.parting(self.gap), words, "training less validation accuracy", gap,
                          self.gap)  # fmt: skip
         return None
+
+    def _held_back(self, seen: _Seen) -> Sign | None:
+        """The pictures are told apart, and the loss stays far above what that leaves: the answers are kept unsure.
+
+        Fano's inequality (1961): whose answers are as sure as they are right loses at most H(e) + e ln(C - 1) at error e.
+        """
+        values, right = seen.train.array, seen.train_accuracy
+        if len(values) < 8 or right is None or _fall(values) > self.level or self._noisy(seen) is not None:
+            return None
+        error = min(max(1 - right, 1e-6), 1 - seen.chance)
+        entropy = -error * math.log(error) - (1 - error) * math.log(1 - error)
+        most = entropy + error * math.log(max(1.0, 1 / seen.chance - 1)) + self.unsure
+        loss = float(np.median(values[-3:]))
+        if loss <= most or right < 2 * seen.chance:
+            return None
+        words = f"the training loss levels out at {loss:.3g} with {right:.1%} right, which need not cost more than {most:.2g}"
+        return _sign(Shape.HELD_BACK, _levelled(seen.train), words, "training loss", loss, most)
 
     def _underfitting(self, seen: _Seen) -> Sign | None:
         """The curves have levelled out, and even the training pictures are not fitted."""

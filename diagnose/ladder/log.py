@@ -66,6 +66,11 @@ _MEANINGS = {
         sentence="The network learns the training pictures by heart",
         remedy="Keep the weights of the best epoch; augment; start from pretrained weights (zoo finetune DATA).",
     ),
+    Shape.HELD_BACK: _Meaning(
+        cause="regularisation",
+        sentence="The network is kept from being sure",
+        remedy="Less weight decay (1e-2 for AdamW, 1e-4 else), dropout and label smoothing.",
+    ),
     Shape.UNDERFITTING: _Meaning(
         cause="capacity",
         sentence="Not even the training pictures are fitted, and it gets no better",

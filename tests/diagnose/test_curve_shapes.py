@@ -79,6 +79,14 @@ def test_curves_that_level_out_at_a_bad_fit_are_underfitting():
     assert shapes(level, level, **more) == [Shape.UNDERFITTING]
 
 
+@pytest.mark.parametrize(("loss", "held"), [(0.69, True), (0.43, False), (0.25, False)])
+def test_a_loss_beyond_what_its_accuracy_leaves_is_held_back(loss, held):
+    """Of ten classes 92.5 % right: by Fano's inequality 0.43 nats are the most that sure answers lose."""
+    level = [1.4, loss + 0.1, *[loss] * 12]
+    more = {"train_accuracy": [0.6, *[0.925] * 13], "validation_accuracy": [0.6, *[0.9] * 13]}
+    assert shapes(level, level, **more) == ([Shape.HELD_BACK] if held else [])
+
+
 def test_a_jumping_loss_is_noisy():
     jumps = np.concatenate([[2.3], 1.0 + 0.6 * (-1.0) ** EPOCHS[1:]])
     assert Shape.NOISY in shapes(jumps)
