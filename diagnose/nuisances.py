@@ -27,6 +27,12 @@ def nuisances(context: Context) -> dict[str, Columns]:
     return {name: columns for name, columns in standard.items() if columns.shape[1]}
 
 
+def middle(context: Context) -> Columns:
+    """Colours at four places inside the pictures, ``(n, k)``: what a frame must tell more than."""
+    inside = context.statistics["thumbnail"][:, [2, 2, 5, 5], [2, 5, 2, 5]]
+    return _standard(inside.reshape(len(inside), -1).astype(np.float32))
+
+
 def _size(statistics: Statistics) -> Columns:
     width, height = (np.log(np.maximum(statistics[side], 1.0)) for side in ("width", "height"))
     return np.stack([width, height, width - height, np.abs(width - height)], axis=1)

@@ -12,7 +12,7 @@ from diagnose.check import DATA_CHECKS, Check, not_applicable, passed
 from diagnose.comparison import matched_cost, paired_difference, permutation_p
 from diagnose.context import Context
 from diagnose.findings import Estimate, Evidence, Example, Finding, Kind, Outcome, Side
-from diagnose.nuisances import Columns, nuisances
+from diagnose.nuisances import Columns, middle, nuisances
 from diagnose.retouching import TOUCHES, retouched
 from diagnose.verdict import judge
 from zoo.neighbours import FloatArray, IntArray
@@ -61,6 +61,7 @@ class Shortcut(Check[Context]):
 
     What it does: predicts the label from such inputs alone, learning from the training pictures, and compares its balanced
     accuracy with that for permuted labels. Where the skill is high an experiment follows, and only that makes it a fault.
+    A border or corners must tell more than the colours in the middle of the pictures do, or they are part of what is shown.
     For light, border and corners some held-out pictures are given those of another class's picture, and again those of
     another picture of their own class: a model that relies on them loses accuracy by the first and not by the second. For
     camera, time, name and encoding the models are tried on pictures where these point to the wrong class, against others of
@@ -89,7 +90,8 @@ class Shortcut(Check[Context]):
 
     noted_skill: float = 0.35
     failing_skill: float = 0.45
-    failing_light: float = 0.9  # skill of the light, which is often part of what is to be seen
+    failing_lead: float = 0.15  # skill of a frame's colours beyond that of the colours in the middle
+    failing_light: float = 0.95  # skill of the light, which is often part of what is to be seen
     failing_gap: float = 0.1  # accuracy lost where the nuisance is another class's
     fewest_conflicts: int = 20
     level: float = 0.02
@@ -136,21 +138,19 @@ class Shortcut(Check[Context]):
         """Whether the models surely rely on the nuisance, and enough."""
         return trial.followed.value >= self.failing_gap and trial.followed.interval[0] > 0
 
-    def _telling(self, skills: list[_Skill]) -> list[_Skill]:
-        """Nuisances to try. A mark in a corner may show better in the border's colours: either opens both."""
-        enough = {
-            skill.name
-            for skill in skills
-            if skill.skill >= (self.failing_light if skill.name == _LIGHT else self.failing_skill)
-            and skill.p <= self.level
-        }
-        return [skill for skill in skills if skill.name in enough or (skill.name in _FRAME and enough & _FRAME)]
+    def _telling(self, context: Context, skills: list[_Skill]) -> list[_Skill]:
+        """Nuisances to try. Where the middle of the pictures tells as much as the frame, the frame is part of what they show."""
+        least = {skill.name: self.failing_skill for skill in skills} | {_LIGHT: self.failing_light}
+        if any(skill.name in _FRAME and skill.skill >= self.failing_skill for skill in skills):
+            inside = self._skill(context, "middle", middle(context)).skill
+            least |= dict.fromkeys(_FRAME, max(self.failing_skill, inside + self.failing_lead))
+        return [skill for skill in skills if skill.skill >= least[skill.name] and skill.p <= self.level]
 
     def _tried(self, context: Context, skills: list[_Skill]) -> list[_Trial]:
         """Experiments with the most telling nuisances, as far as there is one to make."""
         apart = 1 - float(((np.bincount(context.labels) / len(context.labels)) ** 2).sum())
         found: list[_Trial] = []
-        for skill in self._telling(skills):
+        for skill in self._telling(context, skills):
             if len(found) < self.trials and not any(map(self._follows, found)):
                 lost = self._contradicted(context, skill) if skill.name in _UNSEEN else self._exchanged(context, skill)
                 if lost is not None:
@@ -186,14 +186,17 @@ class Shortcut(Check[Context]):
         return paired_difference(right[: len(rows)], right[len(rows) :])
 
     def _skill(self, context: Context, name: str, columns: Columns) -> _Skill:
-        """Skill of one nuisance, learnt from training pictures, with its permutation test; all are fitted at once."""
+        """Skill of one nuisance, learnt from training pictures, with its permutation test."""
         labels, n = context.labels, context.num_classes
         rng = np.random.default_rng(context.seed)
         rows = np.sort(rng.permutation(context.train)[:5000])
-        vectors = np.stack([labels[rows], *(rng.permutation(labels[rows]) for _ in range(self.permutations))])
-        scores = _scores(columns[rows], vectors, context.folds[rows], n)
-        balanced = np.array([_balanced(found, truth, n) for found, truth in zip(scores, vectors, strict=True)])
-        chance = float(balanced[1:].mean())
+        permuted = np.stack([rng.permutation(labels[rows]) for _ in range(self.permutations)])
+        fold = context.folds[rows]
+        # Apart from the permuted labels: one penalty serves all that are fitted together, and theirs is a heavy one.
+        scores, by_chance = (_scores(columns[rows], vectors, fold, n) for vectors in (labels[rows][None], permuted))
+        observed = _balanced(scores[0], labels[rows], n)
+        chances = np.array([_balanced(found, truth, n) for found, truth in zip(by_chance, permuted, strict=True)])
+        chance = float(chances.mean())
         predicted = np.full(len(labels), -1, dtype=np.int64)
         rest = np.setdiff1d(np.arange(len(labels)), rows)
         if len(rest):
@@ -203,8 +206,8 @@ class Shortcut(Check[Context]):
         predicted[rows] = scores[0]
         return _Skill(
             name=name,
-            skill=(float(balanced[0]) - chance) / max(1 - chance, 1e-6),
-            p=permutation_p(float(balanced[0]), balanced[1:]),
+            skill=(observed - chance) / max(1 - chance, 1e-6),
+            p=permutation_p(observed, chances),
             predicted=predicted,
         )
 

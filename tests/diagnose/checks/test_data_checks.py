@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from diagnose.check import DATA_CHECKS
 from diagnose.findings import Outcome
@@ -72,6 +73,20 @@ def test_a_mark_that_no_model_sees_is_a_remark():
     assert found.points is None
     lost = [e for e in found.evidence if e.statistic == "accuracy lost where the corner colour is another class's"]
     assert [e.value for e in lost] == [0.0]
+
+
+def test_a_frame_that_tells_no_more_than_the_middle_is_part_of_what_is_shown():
+    """Each class on paper of its own colour: border and corners tell the label, and so does everything else."""
+    world = faults.healthy(0, 600)
+    colours = np.random.default_rng(1).integers(0, 120, (10, 3))
+    tinted = {
+        position: faults.encode(Image.fromarray(np.uint8(np.asarray(world.picture(position)) // 2 + colours[label])))
+        for position, label in enumerate(world.labels)
+    }
+    [found] = check_of("shortcut").run(world.with_files(tinted).context())
+    told = {e.statistic: e.value for e in found.evidence}
+    assert told["label from corner colour"] > 0.9
+    assert not [name for name in told if "is another class's" in name and ("corner" in name or "border" in name)]
 
 
 def test_a_mark_is_no_fault_where_there_are_no_pictures_to_try_it_on():
