@@ -52,9 +52,9 @@ def _compared(rung: Rung, measured: AlgorithmContext) -> Rung:
     theirs, best = measured.theirs, measured.runs_of(measured.shown)
     if theirs is None or not best:
         return replace(rung, uncompared="your algorithm was not trained; it takes a larger --budget.")
-    if not theirs.finished:
+    gap = measured.difference(Variant(), measured.shown)
+    if gap is None:  # cut short, and still under: how far it would have come nobody knows
         needs = f"a larger --budget: your training was stopped in epoch {len(theirs.curve)}"
         open_ = NotTested(name="accuracy", needs=needs)
         return replace(rung, not_tested=(*rung.not_tested, open_), uncompared=f"it takes {needs}.")
-    gap = measured.difference(Variant(), measured.shown)
     return replace(rung, yours=run_accuracy(theirs), known_good=run_accuracy(best[0]), gap=gap)

@@ -108,6 +108,12 @@ def test_a_training_cut_short_is_no_accuracy_of_theirs():
     assert "--budget" in verdict.summary
 
 
+def test_a_training_cut_short_that_reaches_the_known_good_one_all_the_same_is_sound():
+    rung = _compared(Rung(), measured(run(AS_IT_IS, 95, finished=False), run(REFERENCE, 87)))
+    verdict = adjudicate(rung.added_to(Results(reference=Estimate(value=0.9, interval=(0.85, 0.95)))))
+    assert verdict.conclusion is Conclusion.NOTHING
+
+
 def test_a_swap_cut_short_shows_what_it_wins_and_nothing_by_what_it_does_not():
     won = measured(run(Variant(), 40), run(MENDED, 80, finished=False))
     assert won.gain(MENDED).value == pytest.approx(0.4)
