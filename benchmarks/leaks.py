@@ -106,7 +106,8 @@ def many(context: Context, n: int, seed: int = 0) -> None:
     statistics["grey"][copies] = np.clip(statistics["grey"][sources].astype(np.int16) + noise, 0, 255)
     statistics["pixel_hash"][copies] = rng.integers(0, 2**63, len(copies))
     statistics["phash"][copies] = [hashes(grey) for grey in statistics["grey"][copies]]
-    features[copies] = features[sources] + rng.normal(0, 0.02 * features.std(), (len(copies), features.shape[1]))
+    spread = 0.02 * features.std(dtype=np.float64)
+    features[copies] = features[sources] + rng.normal(0, spread, (len(copies), features.shape[1]))
     wall, processor = time.perf_counter(), time.process_time()
     groups = duplicate_groups(statistics, features)
     wall, processor = time.perf_counter() - wall, time.process_time() - processor
