@@ -26,7 +26,7 @@ from explain.attribution import METHODS
 from zoo.errors import ZooError
 
 NATIVE = {"cnn": "hirescam", "hierarchical": "hirescam", "vit": "legrad", "unknown": "hirescam"}
-MOST_PARAMETERS = 60e6
+MOST_PARAMETERS = 100e6
 
 
 def timm_models() -> Iterator[tuple[str, str]]:
