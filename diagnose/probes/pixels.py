@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -94,7 +95,10 @@ class Pixels(Probe):
         points = None
         if not exchanged and lift > max(self.least_flip, context.threshold):
             # Nothing in the transform: the pictures themselves or the model exchange the channels.
-            points = Estimate(value=lift, interval=(lift - 2 * context.spread, lift + 2 * context.spread))
+            # At least as many pictures changed sides as were won: McNemar's error, and that of the seeds.
+            count = run.validation if run is not None else 1
+            reach = 1.96 * math.sqrt(lift * (1 - lift) / count + context.spread**2)
+            points = Estimate(value=lift, interval=(lift - reach, lift + reach))
         return Observation(
             cause="channel-order",
             certainty=Certainty.SURE if exchanged else Certainty.HINT if points else Certainty.NONE,

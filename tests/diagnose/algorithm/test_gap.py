@@ -12,12 +12,21 @@ from diagnose.algorithm_context import REFERENCE, AlgorithmContext, combine
 from diagnose.algorithm_data import pictures_of
 from diagnose.findings import Conclusion, Estimate, Outcome
 from diagnose.ladder.algorithm import _compared
-from diagnose.probe import Certainty
+from diagnose.probe import Certainty, judge
 from diagnose.probed import probed
 from diagnose.probes.evaluation import Evaluation
 from diagnose.probes.network import Network
+from diagnose.probes.pixels import Pixels
 from diagnose.rungs import Rung
-from diagnose.sandbox.measurements import EpochFacts, ModelFacts, OverfitFacts, RunFacts, StepFacts, Variant
+from diagnose.sandbox.measurements import (
+    EpochFacts,
+    ModelFacts,
+    OverfitFacts,
+    RunFacts,
+    StepFacts,
+    TransformFacts,
+    Variant,
+)
 from diagnose.sandbox.pictures import Pictures
 from diagnose.swap import Swaps
 from diagnose.verdict import Results, adjudicate
@@ -177,6 +186,20 @@ def test_what_is_done_to_their_weights_is_void_where_their_network_is_replaced()
     network = Variant(reference=("model",))
     for change in (Variant(unfreeze=True), Variant(reset=True)):
         assert combine(change, network) == combine(network, change) == network
+
+
+@pytest.mark.parametrize(("flipped", "outcome"), [(0.44, Outcome.PASS), (0.60, Outcome.FAIL)])
+def test_a_few_pictures_won_by_reversing_the_channels_are_chance(flipped, outcome):
+    transform = TransformFacts(
+        train_mean=(0.0,) * 3, train_std=(1.0,) * 3, eval_mean=(0.0,) * 3, eval_std=(1.0,) * 3, train_black=(-1.0,) * 3,
+        train_white=(1.0,) * 3, eval_black=(-1.0,) * 3, eval_white=(1.0,) * 3, train_channels=(0, 1, 2),
+        eval_channels=(0, 1, 2), random_train=False, random_eval=False, repeated=False, similarity=1.0,
+        train_shape=(3, 8, 8), eval_shape=(3, 8, 8),
+    )  # fmt: skip
+    context = replace(measured(replace(run(AS_IT_IS, 40), flipped=flipped), run(REFERENCE, 90)), transform=transform)
+    context = replace(context, model=MODEL)
+    (seen,) = [o for o in Pixels().observe(context) if o.cause == "channel-order"]
+    assert judge(context, "pixels", seen).outcome is outcome
 
 
 @pytest.mark.parametrize("mixing", [0.0, 1.0])
