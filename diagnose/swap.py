@@ -146,8 +146,9 @@ class Swaps:
             others = _united([other for other in mends if other != mend])
             if self.measure(others):
                 self._settle_cost(probe, seen, mend, (others, mended))
-        if self._wins(mended) and not any(f.outcome is Outcome.FAIL for f in self.settled.values()):
-            # Each mends what the others mend too: what one wins alone tells them apart.
+        unexplained = not any(f.outcome is Outcome.FAIL for f in self.settled.values())
+        if unexplained and ("model" in mended.reference or self._wins(mended)):
+            # Each mends what the others mend too, or another network hides it: what one wins alone tells them apart.
             for (probe, seen), mend in zip(sure, mends, strict=True):
                 if self.measure(mend):
                     self._settle_cost(probe, seen, mend, (Variant(), mend))

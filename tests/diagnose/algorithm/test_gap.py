@@ -41,6 +41,10 @@ MODEL = ModelFacts(
     input_std=(1.0,) * 3, effective_mean=(0.5,) * 3, effective_std=(0.5,) * 3, expected_mean=(), expected_std=(),
     weight_decay=0.0, learning_rate=0.01, optimizer="SGD", epsilon=0.0,
 )  # fmt: skip
+STALE = StepFacts(
+    calls=6, updates=6, stale=1.0, empty=0.0, moved=1.0, new_moved=1.0, agreement=1.0, kept=1.0, zeros=0.0, finite=True,
+    initial_loss=0.7, cross_entropy=0.7, vanishing=1.0, training=1.0, half=False, rescued=False,
+)  # fmt: skip
 
 
 def run(variant: Variant, right: int, *, finished: bool = True) -> RunFacts:
@@ -138,17 +142,13 @@ def test_a_mended_training_cut_short_that_reaches_the_known_good_one_ends_the_se
 
 
 def test_what_is_seen_for_sure_is_a_cause_where_theirs_takes_too_long_to_be_compared():
-    step = StepFacts(
-        calls=6, updates=6, stale=1.0, empty=0.0, moved=1.0, new_moved=1.0, agreement=1.0, kept=1.0, zeros=0.0, finite=True,
-        initial_loss=0.7, cross_entropy=0.7, vanishing=1.0, training=1.0, half=False, rescued=False,
-    )  # fmt: skip
     trained: list[Variant] = []
 
     def train(variant: Variant, _seed: int) -> RunFacts:
         trained.append(variant)
         return run(variant, 90 if variant == REFERENCE else 30, finished=variant == REFERENCE)
 
-    found = Swaps(replace(measured(), step=step), train).run()
+    found = Swaps(replace(measured(), step=STALE), train).run()
     assert [f.cause for f in found if f.outcome is Outcome.FAIL] == ["missing-zero-grad"]
     assert trained == [REFERENCE, Variant()]
 
@@ -180,6 +180,20 @@ def test_that_another_network_does_no_better_refutes_no_fault_of_theirs(another,
     assert first.cause == "mixed-examples"
     assert (first.points.value if first.points else None) == (points and pytest.approx(points))
     assert not others or points
+
+
+def test_a_fault_that_another_network_hides_is_mended_alone():
+    step_part = Variant(reference=("train_step",))
+    reached = {REFERENCE: 90, AS_IT_IS: 40, step_part: 80}
+
+    def train(variant: Variant, _seed: int) -> RunFacts:
+        return run(variant, reached.get(variant, 45))
+
+    context = replace(measured(), model=replace(MODEL, mixing=1.0), step=STALE)
+    found = [f for f in Swaps(context, train).run() if f.outcome is Outcome.FAIL]
+    assert [f.cause for f in found] == ["missing-zero-grad"]
+    assert found[0].points is not None
+    assert found[0].points.value == pytest.approx(0.4)
 
 
 def test_what_is_done_to_their_weights_is_void_where_their_network_is_replaced():
