@@ -12,6 +12,7 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 
 from zoo import compiled, engine, weights
+from zoo.backbone import pretrained
 from zoo.catalog import card
 from zoo.classifier import embed
 from zoo.column import Column
@@ -89,7 +90,7 @@ def test_bfloat16_is_taken_only_when_it_is_asked_for_and_has_features_of_its_own
     folders = {}
     for asked in ("auto", "float32", "bfloat16"):
         monkeypatch.setenv("ZOO_ENGINE", asked)
-        folders[asked] = Column(LENET, device="cpu", offline=True).folder
+        folders[asked] = Column(pretrained(LENET, offline=True), device="cpu").folder
     assert len(set(folders.values())) == 3
 
 
