@@ -52,12 +52,4 @@ def of_run(run: Run) -> Backbone:
     Raises:
         RunError: The run has no weights yet, or they are damaged.
     """
-    card = Card(
-        name=run.config.model,
-        source="local",
-        architecture=run.config.architecture,
-        arguments=run.config.arguments,
-        preprocess=run.preprocess,
-        origin=str(run.weights),
-    )
-    return Backbone(card=card, fingerprint=file_digest(run.weights), load=run.module)
+    return Backbone(card=run.card, fingerprint=file_digest(run.weights), load=run.module)

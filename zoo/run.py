@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from zoo import claim
+from zoo.card import Card
 from zoo.data.dataset import Dataset, Sample, Skipped, Split
 from zoo.errors import DataError, RunError, ZooError
 from zoo.files import storage_error, sweep, write_json, write_text
@@ -119,6 +120,18 @@ class Run:
         """Whether the run ended; its model card is written last."""
         return (self.path / "README.md").exists()
 
+    @property
+    def card(self) -> Card:
+        """The model that the run ships, as the catalog would describe it."""
+        return Card(
+            name=self.config.model,
+            source="local",
+            architecture=self.config.architecture,
+            arguments=self.config.arguments,
+            preprocess=self.preprocess,
+            origin=str(self.weights),
+        )
+
     def module(self) -> nn.Module:
         """The fine-tuned model with its best weights: float32, evaluation mode, on the CPU.
 
@@ -131,19 +144,11 @@ class Run:
         from safetensors.torch import load_file
 
         from zoo.architecture import build
-        from zoo.card import Card
 
         if not self.weights.exists():
             raise RunError(f"{self.path} has no weights yet.", remedy=f"Finish it: zoo resume {self.path}")
-        known = Card(
-            name=self.config.model,
-            source="local",
-            architecture=self.config.architecture,
-            arguments=self.config.arguments,
-            preprocess=self.preprocess,
-        )
         try:
-            module = build(known, num_classes=len(self.classes))
+            module = build(self.card, num_classes=len(self.classes))
             module.load_state_dict(load_file(self.weights))
         except (SafetensorError, OSError, RuntimeError) as error:
             raise RunError(

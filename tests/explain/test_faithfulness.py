@@ -9,7 +9,7 @@ from explain import Badge, Deletion, class_weights, faithfulness, relevance_gain
 from explain.attribution import Attribution
 from explain.faithfulness import Meter
 from explain.null import Null, badges, centre_gaussian, matched_null
-from explain.sanity import rank_correlation, reinitialised, sanity_gate
+from explain.sanity import Gate, rank_correlation, reinitialised, sanity_gate
 from tests.explain.conftest import planted, tiny
 
 HOW = Deletion(patches=8, steps=8)
@@ -110,21 +110,19 @@ def gaussian(_model: nn.Module, inputs: Tensor, _weights: Tensor) -> Attribution
     return Attribution(maps=centre_gaussian(*inputs.shape[2:]).expand(len(inputs), -1, -1), method="gaussian")
 
 
+def asked(model: nn.Module, inputs: Tensor, weights: Tensor, make: object) -> Gate:
+    """The gate's answers for a method."""
+    first = make(model, inputs, weights)
+    null = matched_null(Meter(model, inputs, weights, passes=1), first.maps, HOW)
+    gain = relevance_gain(model, inputs, weights, first.maps, HOW)
+    return sanity_gate(model, inputs, weights, make, first=first, gain=gain, null=null)
+
+
 @pytest.mark.parametrize("fake", [edges, gaussian])
 def test_an_edge_detector_and_a_gaussian_fail_the_gate(fake: object, patch_net: nn.Module) -> None:
     inputs = torch.cat([planted(at=(8 * k, 40 - 8 * k)) for k in range(6)])
     weights = class_weights(torch.zeros(6, dtype=torch.long), 2)
-    maps = fake(patch_net, inputs, weights).maps
-    gain = relevance_gain(patch_net, inputs, weights, maps, HOW)
-    gate = sanity_gate(
-        patch_net,
-        inputs,
-        weights,
-        fake,
-        first=fake(patch_net, inputs, weights),
-        gain=gain,
-        null=matched_null(Meter(patch_net, inputs, weights, passes=1), maps, HOW),
-    )
+    gate = asked(patch_net, inputs, weights, fake)
     assert not gate.passed
     failed = {a.question for a in gate.answers if not a.passed}
     assert {"changes-with-the-model", "changes-with-the-class"} <= failed
@@ -139,17 +137,7 @@ def test_a_good_method_passes_the_gate(patch_net: nn.Module) -> None:
     def make(model: nn.Module, some: Tensor, targets: Tensor) -> Attribution:
         return attribute(model, some, targets, method="hirescam")
 
-    maps = make(patch_net, inputs, weights).maps
-    gain = relevance_gain(patch_net, inputs, weights, maps, HOW)
-    gate = sanity_gate(
-        patch_net,
-        inputs,
-        weights,
-        make,
-        first=make(patch_net, inputs, weights),
-        gain=gain,
-        null=matched_null(Meter(patch_net, inputs, weights, passes=1), maps, HOW),
-    )
+    gate = asked(patch_net, inputs, weights, make)
     questions = {a.question: a.passed for a in gate.answers}
     assert questions["above-null"]
     assert questions["changes-with-the-class"]
