@@ -48,13 +48,13 @@ def timed(work: Callable[[], T]) -> tuple[T, Cost]:
 
 
 def on_images(folder: Path) -> None:
-    from diagnose.diagnosis import _cards, diagnose_fully
+    from diagnose.diagnosis import bundled_backbones, diagnose_fully
     from zoo.data import read
     from zoo.features import embed
 
     with tempfile.TemporaryDirectory() as cache:
         os.environ["ZOO_CACHE"] = cache
-        cards = _cards()
+        cards = bundled_backbones()
         features, the_pass = timed(lambda: embed(read(folder), cards))
         _, first = timed(lambda: diagnose_fully(folder))  # measures the positive control, once an installation
         found, again = timed(lambda: diagnose_fully(folder))

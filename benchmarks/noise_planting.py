@@ -37,11 +37,11 @@ class Images:
 
 def folder(path: Path) -> Images:
     """A data set on disk, seen by the installed backbones; features come from the store where they are in it."""
-    from diagnose.diagnosis import _cards
+    from diagnose.diagnosis import bundled_backbones
     from zoo.data import read
     from zoo.features import embed
 
-    features = embed(read(str(path)), cards := _cards())
+    features = embed(read(str(path)), cards := bundled_backbones())
     matrices = {card.name: reduce(features.matrix(card.name)) for card in cards}
     return Images(name=path.name, features=matrices, labels=features.dataset.labels)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from diagnose.algorithm_context import REFERENCE, AlgorithmContext
 from diagnose.algorithm_data import known_good_pictures
+from diagnose.budget import Budget
 from diagnose.confirming import confirm, patched, propose, run_accuracy, seconds_allowed
 from diagnose.findings import CheckFailure, Control, Edit, Finding, NotTested
 from diagnose.probe import describe
@@ -28,7 +29,7 @@ from diagnose.sandbox.measurements import (
 )
 from diagnose.sandbox.pictures import Pictures
 from diagnose.sandbox.session import Request, Sandbox
-from diagnose.swap import Budget, Swaps
+from diagnose.swap import Swaps
 from zoo.progress import ProgressCallback, silent
 
 #: Audits in order: name of the experiment, field of the context, record, whether a mishap is the person's.

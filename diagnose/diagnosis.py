@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from diagnose import escalation, experiments
-from diagnose.ceiling import estimated_ceiling
+from diagnose.budget import Budget
 from diagnose.check import ALGORITHM_CHECKS, DATA_CHECKS
 from diagnose.comparison import proportion
 from diagnose.context import Context
-from diagnose.examination import FEWEST
-from diagnose.findings import Ceiling, CheckFailure, Control, Estimate, Finding, NotTested, Verdict
+from diagnose.findings import Control, Estimate, NotTested, Verdict
+from diagnose.laboratory import Laboratory
 from diagnose.ladder.climb import DEFAULT_TERMS, Read, Terms, climb, read_ahead
 from diagnose.own_run import open_run
 from diagnose.predictions import read_all_predictions
@@ -35,9 +34,6 @@ from zoo.features import embed
 from zoo.neighbours import IntArray
 from zoo.progress import ProgressCallback, silent
 
-T = TypeVar("T")
-
-_COSTS = ("instant", "forward", "train")
 _SMALL = 20_000  # pictures up to which one thread of linear algebra is as quick as several, and far quicker in company
 _FEWEST = 10  # pictures under which nothing can be told
 _BACKBONES = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
@@ -152,7 +148,7 @@ def diagnose_fully(  # noqa: PLR0913 - the ladder has that many rungs
     dataset = dataset.select(np.flatnonzero(dataset.labels >= 0))
     files = [Path(predictions)] if predictions is not None else () if run is None else run.predictions
     read_all_predictions(files, dataset)  # a mistake in a file is told before the pass, not after it
-    cards = _cards() if options.backbones is None else [card(name) for name in options.backbones]
+    cards = bundled_backbones() if options.backbones is None else [card(name) for name in options.backbones]
     features = embed(dataset, cards, device=device, offline=offline, progress=progress)
     context = Context(
         dataset=features.dataset,
@@ -200,19 +196,22 @@ def examine(
         seconds = time.perf_counter() - start
         results = Results(unusable=hindrance, controls=controls, target=context.target, seconds=seconds)
         return Diagnosis(verdict=adjudicate(results), context=context)
-    runner = _Runner(context, options)
+    chosen = DATA_CHECKS if options.checks is None else options.checks
+    laboratory = Laboratory(context, Budget(options.budget))
     with one_thread() if len(context.dataset) <= _SMALL else nullcontext():
-        measured, findings = runner.controls(), runner.findings()
+        measured = laboratory.controls()
+        findings = laboratory.findings(DATA_CHECKS[name]() for name in chosen)
     probe = measured[0]
     yours, gap = _yours(context, probe.accuracy)
-    stronger = runner.stronger(probe.accuracy, yours, gap)
+    wanted = escalation.wanted(context.target, probe.accuracy, yours, gap)
+    stronger = laboratory.stronger(options.escalate) if wanted else None
     best = probe if stronger is None or not escalation.better(context, stronger) else stronger.control
     known_good = None if stronger is None or best is probe else stronger.predicted
     if known_good is not None:
         yours, gap = _yours(context, best.accuracy, known_good)
     if context.predictions is not None:
         findings = (*findings, *prediction_findings(context, context.predictions, known_good))
-    limits = runner.limits(best.accuracy)
+    limits = laboratory.limits(best.accuracy)
     results = Results(
         positive_control=None if positive_control is None else positive_control.accuracy,
         positive_line=experiments.POSITIVE_LINE,
@@ -225,15 +224,15 @@ def examine(
         target=context.target,
         controls=(*controls, *measured, *(() if stronger is None else (stronger.control,))),
         findings=findings,
-        failures=tuple(runner.failures),
-        not_tested=(*runner.skipped, *_missing_rungs(context)),
+        failures=tuple(laboratory.failures),
+        not_tested=(*laboratory.skipped, *_missing_rungs(context)),
         seconds=time.perf_counter() - start,
     )
-    terms = replace(options.terms, budget=None if options.budget is None else runner.left)
+    terms = replace(options.terms, budget=None if options.budget is None else laboratory.budget.left)
     ahead = ahead or read_ahead(options.submission, offline=terms.offline)
     results = climb(options.submission, ahead, context, results, terms, known_good=known_good)
     results = replace(results, seconds=time.perf_counter() - start)
-    return Diagnosis(verdict=adjudicate(results), context=context, seconds_by_check=tuple(runner.seconds))
+    return Diagnosis(verdict=adjudicate(results), context=context, seconds_by_check=tuple(laboratory.seconds))
 
 
 def unusable(context: Context) -> str:  # noqa: PLR0911 - one return a reason
@@ -254,82 +253,6 @@ def unusable(context: Context) -> str:  # noqa: PLR0911 - one return a reason
     if len(np.unique(context.labels[context.train])) < 2:
         return "the training pictures have one label; there is nothing to tell apart."
     return ""
-
-
-class _Runner:
-    """Runs controls and checks one by one, each on its own, as long as the budget lasts."""
-
-    def __init__(self, context: Context, options: Options) -> None:
-        self.context = context
-        self.options = options
-        self.start = time.perf_counter()
-        self.failures: list[CheckFailure] = []
-        self.skipped: list[NotTested] = []
-        self.seconds: list[tuple[str, float]] = []
-
-    @property
-    def left(self) -> float:
-        """Seconds of the budget that are left."""
-        budget = self.options.budget
-        return float("inf") if budget is None else budget - (time.perf_counter() - self.start)
-
-    def controls(self) -> tuple[Control, ...]:
-        """The reference first; the others as the budget allows."""
-        context = self.context
-        found = [experiments.reference(context), experiments.majority(context)]
-        for name, control in (
-            ("shuffled-labels", experiments.shuffled_labels),
-            ("random-resplit", experiments.random_resplit),
-        ):
-            if self.left > 0:
-                found.append(control(context))
-            else:
-                self.skipped.append(NotTested(name=name, needs="a larger --budget"))
-        return tuple(found)
-
-    def findings(self) -> tuple[Finding, ...]:
-        """What the checks say; the cheap ones first."""
-        chosen = DATA_CHECKS if self.options.checks is None else self.options.checks
-        checks = sorted((DATA_CHECKS[name]() for name in chosen), key=lambda check: _COSTS.index(check.cost))
-        found: list[Finding] = []
-        for number, check in enumerate(checks):
-            self.context.progress("checks", number, len(checks))
-            if self.left > 0:
-                found += self._isolated(check.name, partial(check.run, self.context)) or []
-            else:
-                self.skipped += [NotTested(name=cause, needs="a larger --budget") for cause in check.causes]
-        self.context.progress("checks", len(checks), len(checks))
-        return tuple(found)
-
-    def stronger(self, probe: Estimate, yours: Estimate | None, gap: Estimate | None) -> escalation.Stronger | None:
-        """A stronger reference where the probe is too weak to judge by, one is to be had and the budget allows."""
-        if not escalation.wanted(self.context.target, probe, yours, gap):
-            return None
-        if self.options.escalate is None or self.left <= 0:
-            needs = f"fine-tuning a stronger model: --full, about {round(escalation.UNBOUNDED / 60)} minutes"
-            self.skipped.append(NotTested(name="reference", needs=needs))
-            return None
-        seconds = escalation.seconds_for(self.left)
-        return self._isolated("reference", partial(self.options.escalate, self.context, seconds))
-
-    def limits(self, reached: Estimate) -> Ceiling | None:
-        """The ceiling, where there are images enough to say anything of labels and the budget allows."""
-        context = self.context
-        if len(context.dataset) < FEWEST or self.left <= 0:
-            needs = "a larger --budget" if self.left <= 0 else f"at least {FEWEST} images"
-            self.skipped.append(NotTested(name="ceiling", needs=needs))
-            return None
-        return self._isolated("ceiling", lambda: estimated_ceiling(context, reached))
-
-    def _isolated(self, name: str, compute: Callable[[], T]) -> T | None:
-        start = time.perf_counter()
-        try:
-            return compute()
-        except Exception as error:  # noqa: BLE001 - the one place that isolates a check: a crash stops no other
-            self.failures.append(CheckFailure(check=name, error=f"{type(error).__name__}: {error}"))
-            return None
-        finally:
-            self.seconds.append((name, time.perf_counter() - start))
 
 
 def _yours(
@@ -370,8 +293,8 @@ def _positive_control(embed_digits: experiments.Embed, card: Card) -> Control | 
         return None
 
 
-def _cards() -> list[Card]:
-    """The bundled backbones that are installed, the first of which always is."""
+def bundled_backbones() -> list[Card]:
+    """The backbones that a diagnosis looks with unless told otherwise: those of the bundled ones that are installed, the first of which always is."""
     found = [card(name) for name in _BACKBONES]
     return [found[0], *(other for other in found[1:] if other.cached)]
 

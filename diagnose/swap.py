@@ -8,7 +8,6 @@ rest is looked at again.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -305,15 +304,3 @@ def _importance(finding: Finding, *, seen: bool) -> tuple[int, int, float]:
     points = finding.points.value if finding.points is not None else 0.0
     # A fault that was seen directly explains a crash, not the other way round.
     return _OUTCOMES.index(finding.outcome), 2 if not seen else int(finding.cause == "crash"), -points
-
-
-class Budget:
-    """Time that is left for experiments."""
-
-    def __init__(self, seconds: float) -> None:
-        self._end = time.monotonic() + seconds
-
-    @property
-    def left(self) -> float:
-        """Seconds that are left; never under 0."""
-        return max(0.0, self._end - time.monotonic())

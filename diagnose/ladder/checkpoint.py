@@ -8,6 +8,7 @@ from functools import partial
 
 import numpy as np
 
+from diagnose.budget import Budget
 from diagnose.checkpoint_audit import LEAST_GAIN, LEAST_RESTATED, BoolArray, CheckpointFacts, Preparation, audit
 from diagnose.comparison import accuracy, paired_difference
 from diagnose.context import Context
@@ -49,10 +50,9 @@ def checkpoint_rung(
     Raises:
         DeviceError: There is no such device.
     """
-    end = time.perf_counter() + (_SECONDS if budget is None else budget)
-    begun = time.perf_counter()
+    begun, time_left = time.perf_counter(), Budget(_SECONDS if budget is None else budget)
     context.progress("checkpoint", 0, 1)
-    facts = audit(loaded, checkpoint, context, device=torch_device(device), left=lambda: end - time.perf_counter())
+    facts = audit(loaded, checkpoint, context, device=torch_device(device), left=lambda: time_left.left)
     truth = context.labels[facts.rows]
     reference = context.correct(context.best)[facts.rows]
     findings = [_loading(loaded, facts, reference), _size(loaded, context.num_classes)]

@@ -6,10 +6,10 @@ climbed: it brings torch, and a mistake in the arguments is to be told before th
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from diagnose.budget import Budget
 from diagnose.context import Context
 from diagnose.ladder.shortcuts import shortcut_rung
 from diagnose.submission import Submission
@@ -98,10 +98,10 @@ def climb(
     Raises:
         ZooError: Something handed over cannot be used.
     """
-    begun = time.perf_counter()
+    time_left = Budget(terms.budget)
 
     def left() -> float | None:
-        return None if terms.budget is None else max(0.0, terms.budget - (time.perf_counter() - begun))
+        return None if terms.budget is None else time_left.left
 
     if submission.checkpoint is not None and read.loaded is not None:
         from diagnose.ladder.checkpoint import checkpoint_rung

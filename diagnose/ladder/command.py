@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,6 +13,7 @@ from diagnose.algorithm import OWN_LINE
 from diagnose.black_box.layout import Layout, digits_like, lay_out, layout_of, shuffled, subset, tiny
 from diagnose.black_box.process import Done, arguments, run
 from diagnose.black_box.scores import Score, read_score
+from diagnose.budget import Budget
 from diagnose.comparison import accuracy, paired_difference, proportion
 from diagnose.context import Context
 from diagnose.findings import CheckFailure, Control, Estimate, Evidence, Finding, Kind, NotTested, Outcome
@@ -84,7 +84,7 @@ class _Box:
 
     def __init__(self, context: Context, command: str, scratch: Path, folder: Path, budget: float) -> None:
         self._context, self._command, self._scratch, self._folder = context, command, scratch, folder
-        self._end = time.monotonic() + budget
+        self._budget = Budget(budget)
         self._layout: Layout = layout_of(context.dataset)
         self._controls: list[Control] = []
         self._findings: list[Finding] = []
@@ -114,20 +114,16 @@ class _Box:
     def _theirs(self, whole: Dataset, own: _Trial | None) -> _Trial | None:
         """Cell D, on as many pictures as the time allows, by what the digits cost."""
         if own is not None and own.done.seconds > 0:
-            affordable = len(own.dataset) * max(0.0, self._left / 3) / own.done.seconds
+            affordable = len(own.dataset) * self._budget.left / 3 / own.done.seconds
             if affordable < len(whole):
                 share = max(affordable / len(whole), min(1.0, 200 / len(whole)))
                 train = len(whole.indices("train"))
                 whole = subset(whole, round(train * share), round((len(whole) - train) * share), self._context.seed)
         return self._trial("theirs", whole, share=2)
 
-    @property
-    def _left(self) -> float:
-        return self._end - time.monotonic()
-
     def _trial(self, name: str, dataset: Dataset, *, share: int) -> _Trial | None:
         """Run the command on some data, in a folder of its own; ``None`` where it did not come to an accuracy."""
-        if self._left <= 0:
+        if self._budget.left <= 0:
             self._open.append(NotTested(name=name, needs="a larger --budget"))
             return None
         self._context.progress(f"your command: {name}", 0, 1)
@@ -138,7 +134,7 @@ class _Box:
         out.mkdir()
         copy_code(self._folder, place / "code")
         words = arguments(self._command, data=place / "data", out=out)
-        done = run(words, folder=place / "code", scratch=place, seconds=self._left / share)
+        done = run(words, folder=place / "code", scratch=place, seconds=self._budget.left / share)
         score = read_score(out, done.output, laid) if done.ending == "finished" else None
         trial = _Trial(dataset=dataset, done=done, score=score)
         self._note(name, trial)
