@@ -45,6 +45,7 @@ _AUDITS: tuple[tuple[str, type[Any], bool], ...] = (
 _LEAST_IMAGES = 120
 _LEAST_SCORED = 200
 _EXPECTED_RUNS = 11
+_MOST_OF_IT = 0.8
 #: Accuracy that sound code should reach on some hundred digits, handed over as a file or as a command. A choice, not measured
 #: on many files: a linear probe reaches more, and a network that learns nothing a tenth.
 OWN_LINE = 0.8
@@ -217,7 +218,7 @@ class _Examiner:
         answer = self._sandbox.ask(replace(self._request("train", self._budget.left / 6), data=_OWN_DATA), RunFacts)
         if isinstance(answer, Mishap):
             # On their own data it may run all the same: whether it does, the next training shows.
-            self.failures.append(CheckFailure(check="own-code", error=answer.error))
+            self.swaps.failures.append(CheckFailure(check="own-code", error=answer.error))
         elif answer.finished:
             self._update(runs=(*self.swaps.context.runs, answer))
 
@@ -245,9 +246,7 @@ class _Examiner:
                 self._train_size, self._validation_size, self._options.seed + seed
             )
         else:
-            # The two that everything is compared with may take a third of the time each; a swap a fifth.
-            share = 3 if variant in (REFERENCE, Variant()) else 5
-            request = replace(self._request("train", self._budget.left / share), variant=variant)
+            request = replace(self._request("train", self._seconds(variant)), variant=variant)
             answer = self._sandbox.ask(replace(request, seed=self._options.seed + seed), RunFacts)
         if isinstance(answer, RunFacts):
             # A run is asked for by the number of its repeat.
@@ -255,6 +254,19 @@ class _Examiner:
         if variant != Variant():
             self.failures.append(CheckFailure(check=f"swap: {describe(variant)}", error=answer.error))
         return answer
+
+    def _seconds(self, variant: Variant) -> float:
+        """How long a training may take of what is left.
+
+        With theirs cut short nothing can be compared, so that it may take most of it. A swap may take half as long again as
+        theirs did, epoch by epoch, or a fifth.
+        """
+        left, theirs = self._budget.left, self.swaps.context.theirs
+        if variant == REFERENCE:
+            return left / 3
+        if theirs is None:
+            return _MOST_OF_IT * left
+        return min(left, max(left / 5, 1.5 * variant.epochs * theirs.seconds))
 
     def _note(self, mishap: Mishap, *, theirs: bool) -> None:
         # A mishap outside their file is theirs only where they are called as promised and nothing is made up.
@@ -286,10 +298,15 @@ def _controls(context: AlgorithmContext) -> list[Control]:
 
 
 def _not_tested(swaps: Swaps) -> list[NotTested]:
-    """Causes of probes that had nothing to say."""
+    """Causes of probes that had nothing to say, and cell C where it was not reached."""
     spoken = {o.cause for _, o in swaps.observations()}
     silent_causes = [c for probe in swaps.probes for c in probe.causes if c not in spoken]
     needs = {"loader-order": "build_loader in the algorithm file", "evaluation": "evaluate in the algorithm file"}
-    return [
+    open_ = [
         NotTested(name=c, needs=needs.get(c, "an algorithm that runs, or a larger --budget")) for c in silent_causes
     ]
+    if not any(run.data == _OWN_DATA for run in swaps.context.runs):
+        stopped = swaps.context.mishaps or any(failure.check == "own-code" for failure in swaps.failures)
+        needs_own = "an algorithm that runs" if stopped else "a larger --budget"
+        open_.append(NotTested(name="own-code", needs=needs_own))
+    return open_

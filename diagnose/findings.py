@@ -226,6 +226,23 @@ class Edit:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Part:
+    """The part of the person's pictures that their algorithm was trained and judged on, and what was shown possible there.
+
+    Attributes:
+        learnt: Pictures that both learnt from.
+        judged: Pictures that both were judged on.
+        possible: The higher accuracy that was shown on them.
+        by: What showed it, in a few words.
+    """
+
+    learnt: int
+    judged: int
+    possible: Estimate
+    by: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Matrix:
     """The experiment's four cells, held-out accuracies; ``None`` where a cell was not measured.
 
@@ -255,6 +272,7 @@ class Verdict:
         limits: The ceiling with its self-test, on given and on corrected labels, where it could be estimated.
         yours: What the person's own algorithm reaches, where known.
         gap: By how much that is under a known-good one, on the same pictures where they were compared on such.
+        part: Which pictures these were, where not all of them.
         causes: Failed findings, most likely first.
         remarks: Worth a look; never a reason for the verdict.
         passed: Names of the checks that found nothing.
@@ -274,6 +292,7 @@ class Verdict:
     limits: Ceiling | None = None
     yours: Estimate | None = None
     gap: Estimate | None = None
+    part: Part | None = None
     causes: tuple[Finding, ...] = ()
     remarks: tuple[Finding, ...] = ()
     passed: tuple[str, ...] = ()

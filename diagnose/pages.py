@@ -35,6 +35,7 @@ _TEMPLATES.filters |= {
     "points": report.points,
     "statistic": report.statistic,
     "at_best": report.at_best,
+    "extent": report.extent,
     "outcome_of": report.outcome_of,
     "printable": printable,
 }
@@ -81,6 +82,7 @@ def write_report(diagnosis: Diagnosis, path: Path) -> Path:
         verdict=verdict,
         dataset=context.dataset,
         controls={control.name: control for control in verdict.controls},
+        needs={entry.name: entry.needs for entry in verdict.not_tested},
         causes=[(finding, _shown(context, finding)) for finding in verdict.causes],
         remarks=[(finding, _shown(context, finding)) for finding in verdict.remarks],
         pairs=_confusable(context) if usable else (),

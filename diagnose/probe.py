@@ -73,6 +73,8 @@ def judge(context: AlgorithmContext, check: str, seen: Observation) -> Finding:
         evidence = (*evidence, _gain_evidence(context, change, points))
     outcome = _outcome(context, seen.certainty, causal=causal, tried=points is not None)
     silent = outcome is Outcome.PASS
+    # That another network does no better says nothing of what a fault in theirs costs.
+    another = any("model" in tried.reference for tried in ((change,) if change is not None else seen.changes))
     return Finding(
         check=check,
         cause=seen.cause,
@@ -81,7 +83,7 @@ def judge(context: AlgorithmContext, check: str, seen: Observation) -> Finding:
         message="" if silent else seen.message,
         remedy="" if silent else seen.remedy,
         evidence=evidence,
-        points=points if causal or not silent else None,
+        points=points if causal or not (silent or another) else None,
     )
 
 

@@ -8,7 +8,7 @@ from textwrap import wrap
 from typing import Any
 
 from diagnose.ceiling import ENOUGH
-from diagnose.findings import Ceiling, Conclusion, Edit, Estimate, Evidence, Finding, Kind, Matrix, Verdict
+from diagnose.findings import Ceiling, Conclusion, Edit, Estimate, Evidence, Finding, Kind, Matrix, Part, Verdict
 from diagnose.verdict import shares
 from zoo.data.names import printable
 
@@ -75,6 +75,7 @@ def as_json(verdict: Verdict) -> dict[str, Any]:
             "C": _estimate(verdict.matrix.own_code),
             "D": _estimate(verdict.matrix.yours),
         },
+        "part": None if verdict.part is None else _part(verdict.part),
         "causes": [_finding(finding) for finding in verdict.causes],
         "remarks": [_finding(finding) for finding in verdict.remarks],
         "edit": None if verdict.edit is None else _plain_edit(verdict.edit),
@@ -132,7 +133,10 @@ def _points(verdict: Verdict) -> Iterator[str]:
     if verdict.limits is not None:
         yield f"at best         {at_best(verdict.limits)}"
     if verdict.yours is not None:
-        yield f"yours           {interval(verdict.yours)}"
+        where = "" if verdict.part is None else f", {extent(verdict.part)}"
+        yield f"yours           {interval(verdict.yours)}{where}"
+    if verdict.part is not None:
+        yield f"on the same     {interval(verdict.part.possible)} by {verdict.part.by}"
     if data_share is not None and data_share.value > 0:
         yield f"short by data   {points(data_share)}"
     if algorithm_share is not None and algorithm_share.value > 0:
@@ -146,6 +150,11 @@ def at_best(limits: Ceiling) -> str:
     if limits.enough:
         return f"{ends}; right to within {100 * limits.self_test.stray:.1f} points on labels drawn anew"
     return f"{ends}; a guess: the smallest class has {limits.smallest_class} images, it takes {ENOUGH}"
+
+
+def extent(part: Part) -> str:
+    """Of which pictures an accuracy is."""
+    return f"learnt from {part.learnt} pictures and judged on {part.judged}"
 
 
 def _ceiling(limits: Ceiling, target: float | None) -> dict[str, Any]:
@@ -210,6 +219,10 @@ def outcome_of(edit: Edit) -> str:
         return f"Run with it: {interval(edit.after)}; without it the file comes to no end."
     won = "" if edit.gain is None else f", {points(edit.gain)}"
     return f"Run with it: {interval(edit.after)} instead of {interval(edit.before)}{won}."
+
+
+def _part(part: Part) -> dict[str, Any]:
+    return {"learnt": part.learnt, "judged": part.judged, "possible": _estimate(part.possible), "by": part.by}
 
 
 def _plain_edit(edit: Edit) -> dict[str, Any]:

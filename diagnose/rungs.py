@@ -14,6 +14,7 @@ from diagnose.findings import (
     Finding,
     NotTested,
     Outcome,
+    Part,
     Side,
 )
 from diagnose.verdict import Results
@@ -31,6 +32,7 @@ class Rung:
         yours: What their model or algorithm reaches on their data.
         known_good: What was shown possible on the same pictures; ``None`` where the reference's figure is it.
         gap: That minus theirs, where the two were compared picture by picture.
+        part: Which pictures these were, where not all of them.
         uncompared: Why what they reach is not known, in words that end a sentence; empty where it is.
         own_code: Cell C: their algorithm on known-good data.
         own_line: Accuracy that cell C must reach.
@@ -44,6 +46,7 @@ class Rung:
     yours: Estimate | None = None
     known_good: Estimate | None = None
     gap: Estimate | None = None
+    part: Part | None = None
     uncompared: str = ""
     own_code: Estimate | None = None
     own_line: float = 0.9
@@ -78,6 +81,7 @@ class Rung:
             ceiling=max(allowed, key=lambda e: e.value),
             gap=self.gap or known_good - self.yours,
             paired=self.gap is not None,
+            part=self.part,
         )
 
 

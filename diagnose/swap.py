@@ -273,13 +273,16 @@ class Swaps:
     def _unexplained(self, gap: Estimate) -> Finding:
         """A gap that no part explains."""
         tried = [describe(r.variant) for r in self.context.runs if r.variant not in (REFERENCE, Variant())]
+        model = self.context.model
+        scratch = model is not None and not is_pretrained(model)
         return Finding(
             check="swap",
             cause="unexplained-gap",
             side=Side.ALGORITHM,
             outcome=Outcome.FAIL,
             message="The algorithm stays under the known-good recipe, and no single replaced part wins it back"
-            + (f" (tried: {', '.join(dict.fromkeys(tried))})." if tried else "."),
+            + (f" (tried: {', '.join(dict.fromkeys(tried))})." if tried else ".")
+            + (" Yours starts from random weights, the known-good one from pretrained ones." if scratch else ""),
             remedy="Start from the known-good recipe (zoo finetune), put in your parts one by one.",
             points=gap,
         )

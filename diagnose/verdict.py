@@ -27,6 +27,7 @@ from diagnose.findings import (
     Matrix,
     NotTested,
     Outcome,
+    Part,
     Side,
     Strength,
     Verdict,
@@ -64,6 +65,7 @@ class Results:
         yours: Cell D.
         gap: Reference minus theirs on the same images, where both are known; the plain difference otherwise.
         paired: Whether ``gap`` compares the two on the very same images.
+        part: Which images these were, where not all of them.
         own_code: Cell C: the person's algorithm on the known-good data.
         own_line: Accuracy that cell C must reach.
         target: The accuracy asked for, a fraction.
@@ -85,6 +87,7 @@ class Results:
     yours: Estimate | None = None
     gap: Estimate | None = None
     paired: bool = False
+    part: Part | None = None
     own_code: Estimate | None = None
     own_line: float = 0.9
     target: float | None = None
@@ -144,6 +147,7 @@ def adjudicate(results: Results) -> Verdict:
         limits=results.limits,
         yours=results.yours,
         gap=results.gap,
+        part=results.part,
         causes=tuple(sorted(causes, key=_weight)),
         remarks=tuple(sorted((replace(finding, outcome=Outcome.REVIEW) for finding in other), key=_weight)),
         passed=tuple(sorted(passed)),

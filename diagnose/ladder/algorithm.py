@@ -6,11 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from diagnose.algorithm import ExamineOptions, examine
-from diagnose.algorithm_context import AlgorithmContext
+from diagnose.algorithm_context import REFERENCE, AlgorithmContext
 from diagnose.algorithm_data import pictures_of
 from diagnose.confirming import run_accuracy
 from diagnose.context import Context
-from diagnose.findings import NotTested
+from diagnose.findings import NotTested, Part
 from diagnose.probed import probed
 from diagnose.rungs import Rung
 from diagnose.sandbox.measurements import Variant
@@ -57,4 +57,7 @@ def _compared(rung: Rung, measured: AlgorithmContext) -> Rung:
         needs = f"a larger --budget: your training was stopped in epoch {len(theirs.curve)}"
         open_ = NotTested(name="accuracy", needs=needs)
         return replace(rung, not_tested=(*rung.not_tested, open_), uncompared=f"it takes {needs}.")
-    return replace(rung, yours=run_accuracy(theirs), known_good=run_accuracy(best[0]), gap=gap)
+    possible = run_accuracy(best[0])
+    by = "a known-good model" if measured.shown == REFERENCE else "your algorithm with its causes mended"
+    part = Part(learnt=theirs.images, judged=theirs.validation, possible=possible, by=by)
+    return replace(rung, yours=run_accuracy(theirs), known_good=possible, gap=gap, part=part)

@@ -34,12 +34,14 @@ class Fit(Probe):
     Attributes:
         fitted: Training accuracy from which on a network fits its training pictures.
         most_gap: Training less validation accuracy from which on it is overfitting.
+        least_side: Side of the pictures, in pixels, under which the known-good model is given its own.
     """
 
     name = "fit"
     causes = ("overfitting", "capacity")
     fitted: float = 0.95
-    most_gap: float = 0.10
+    most_gap: float = 0.05
+    least_side: int = 96
 
     def observe(self, context: AlgorithmContext) -> list[Observation]:
         """Both causes, from the training."""
@@ -49,9 +51,15 @@ class Fit(Probe):
         run = runs[0]
         overfits = run.train_accuracy >= self.fitted and run.train_accuracy - run.accuracy > self.most_gap
         small = run.train_accuracy < self.fitted
-        return [self._overfitting(run, seen=overfits), self._capacity(context, run, seen=small)]
+        return [self._overfitting(context, run, seen=overfits), self._capacity(context, run, seen=small)]
 
-    def _overfitting(self, run: RunFacts, *, seen: bool) -> Observation:
+    def _network(self, context: AlgorithmContext) -> Variant:
+        """Theirs replaced; where it looks at small pictures, in which a pretrained one sees little, with its transform."""
+        shape = context.transform.eval_shape if context.transform is not None else ()
+        small = bool(shape) and min(shape[-2:]) < self.least_side
+        return Variant(reference=("model", "transform") if small else ("model",))
+
+    def _overfitting(self, context: AlgorithmContext, run: RunFacts, *, seen: bool) -> Observation:
         gap = run.train_accuracy - run.accuracy
         return Observation(
             cause="overfitting",
@@ -60,7 +68,7 @@ class Fit(Probe):
             "does better on the same pictures.",
             remedy="Start from pretrained weights (zoo finetune), freeze most of them, or augment and stop earlier.",
             evidence=(Evidence(statistic="training less validation", value=gap, reference=self.most_gap),),
-            changes=(Variant(reference=("model",)),) if seen else (),
+            changes=(self._network(context),) if seen else (),
         )
 
     def _capacity(self, context: AlgorithmContext, run: RunFacts, *, seen: bool) -> Observation:
@@ -71,5 +79,5 @@ class Fit(Probe):
             message=f"{run.train_accuracy:.1%} even on training pictures: {parameters:,} weights are too few here.",
             remedy="A wider or pretrained network; zoo list shows some.",
             evidence=(Evidence(statistic="training accuracy", value=run.train_accuracy, reference=self.fitted),),
-            changes=(Variant(reference=("model",)),) if seen else (),
+            changes=(self._network(context),) if seen else (),
         )

@@ -10,7 +10,19 @@ import numpy as np
 import pytest
 
 from diagnose.diagnosis import Diagnosis, examine
-from diagnose.findings import Conclusion, Control, Edit, Estimate, Example, Finding, Outcome, Side, Strength, Verdict
+from diagnose.findings import (
+    Conclusion,
+    Control,
+    Edit,
+    Estimate,
+    Example,
+    Finding,
+    NotTested,
+    Outcome,
+    Side,
+    Strength,
+    Verdict,
+)
 from diagnose.manifest import write_manifest
 from diagnose.pages import write_report, write_review
 from diagnose.report import as_json, text
@@ -48,6 +60,27 @@ def test_the_report_is_one_file_that_needs_nothing_else(diagnosis, tmp_path):
     assert page.count("data:image") >= 5
     assert "split-leakage" in page
     assert "needs --got or --predictions" in page
+
+
+def test_a_cell_that_only_lacked_time_says_so_and_not_which_flag_opens_it(diagnosis, tmp_path):
+    open_ = (NotTested(name="own-code", needs="a larger --budget"), NotTested(name="accuracy", needs="a sixth epoch"))
+    verdict = replace(diagnosis.verdict, not_tested=open_)
+    page = write_report(replace(diagnosis, verdict=verdict), tmp_path / "report.html").read_text("utf-8")
+    cells = re.findall(r'<span class="quiet">needs ([^<]*)</span>', page)
+    assert cells == ["a larger --budget", "a sixth epoch"]
+
+
+def test_a_remark_shows_no_points_that_were_lost(diagnosis, tmp_path):
+    def page(value):
+        remark = Finding(
+            check="network", cause="gradient-flow", side=Side.ALGORITHM, outcome=Outcome.REVIEW, message="",
+            points=Estimate(value=value, interval=(value - 0.01, value + 0.01)),
+        )  # fmt: skip
+        verdict = replace(diagnosis.verdict, causes=(), remarks=(remark,))
+        return write_report(replace(diagnosis, verdict=verdict), tmp_path / f"{value}.html").read_text("utf-8")
+
+    assert "+7.0 points" in page(0.07)
+    assert 'class="cost"' not in page(-0.07)
 
 
 def test_names_from_the_data_are_escaped(tmp_path):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from diagnose.findings import Estimate, Finding, NotTested, Outcome, Side
+from diagnose.findings import Estimate, Finding, NotTested, Outcome, Part, Side
 from diagnose.report import as_json, text
 from diagnose.rungs import Rung
 from diagnose.verdict import Results, adjudicate, shares
@@ -69,6 +69,18 @@ def test_what_was_examined_is_no_longer_listed_as_needing_the_file():
     before = Results(not_tested=(NotTested(name="schedule", needs="--algorithm"),))
     joined = Rung(not_tested=(NotTested(name="schedule", needs="a larger --budget"),)).added_to(before)
     assert [entry.needs for entry in joined.not_tested] == ["a larger --budget"]
+
+
+def test_a_part_of_the_pictures_is_named_beside_the_accuracies_that_are_of_it():
+    part = Part(learnt=120, judged=200, possible=accuracy(0.84), by="a known-good model")
+    results = Results(positive_control=accuracy(0.91), reference=accuracy(0.88))
+    verdict = adjudicate(Rung(yours=accuracy(0.6), gap=accuracy(0.24), part=part).added_to(results))
+    lines = {line.split("  ")[1]: line for line in text(verdict).splitlines() if line.startswith("  ")}
+    assert "88.0 %" in lines["known-good"]
+    assert lines["yours"].endswith("60.0 % [58.0, 62.0], learnt from 120 pictures and judged on 200")
+    assert lines["on the same"].endswith("84.0 % [82.0, 86.0] by a known-good model")
+    assert as_json(verdict)["part"]["judged"] == 200
+    assert as_json(adjudicate(results))["part"] is None
 
 
 def test_all_four_cells_are_in_the_json_and_in_the_text_once_the_code_was_run():

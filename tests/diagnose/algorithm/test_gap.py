@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from diagnose.algorithm import ExamineOptions, _Examiner
 from diagnose.algorithm_context import REFERENCE, AlgorithmContext, combine
 from diagnose.algorithm_data import pictures_of
 from diagnose.findings import Conclusion, Estimate, Outcome
@@ -16,6 +18,7 @@ from diagnose.probe import Certainty, judge
 from diagnose.probed import probed
 from diagnose.probes.evaluation import Evaluation
 from diagnose.probes.network import Network
+from diagnose.probes.outputs import Outputs
 from diagnose.probes.pixels import Pixels
 from diagnose.rungs import Rung
 from diagnose.sandbox.measurements import (
@@ -28,6 +31,7 @@ from diagnose.sandbox.measurements import (
     Variant,
 )
 from diagnose.sandbox.pictures import Pictures
+from diagnose.sandbox.session import Request, Sandbox
 from diagnose.swap import Swaps
 from diagnose.verdict import Results, adjudicate
 from tests import faults
@@ -109,6 +113,55 @@ def test_theirs_is_held_against_the_recipe_and_against_theirs_mended_where_that_
     assert rung.gap is not None
     assert rung.known_good is not None
     assert (rung.gap.value, rung.known_good.value) == (pytest.approx(0.55), 0.95)
+
+
+def test_the_pictures_that_both_were_judged_on_are_counted():
+    runs = (run(Variant(), 40), run(REFERENCE, 75), run(MENDED, 95))
+    for base, by in ((AS_IT_IS, "known-good"), (MENDED, "mended")):
+        part = _compared(Rung(), measured(*runs, base=base)).part
+        assert part is not None
+        assert (part.learnt, part.judged, by in part.by) == (200, 100, True)
+        assert part.possible.value == (0.75 if base == AS_IT_IS else 0.95)
+
+
+class Clock:
+    """A sandbox that trains nothing: it notes for how long it was asked to."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    def ask(self, request: Request, _kind: type[RunFacts]) -> RunFacts:
+        self.seconds.append(request.seconds)
+        return replace(run(request.variant, 40), seconds=30.0)
+
+
+def test_theirs_may_take_most_of_the_time_and_a_swap_as_long_as_theirs_took():
+    blank = Image.new("RGB", (4, 4))
+    pictures = Pictures(
+        train=(blank,) * 4,
+        train_labels=(0, 1) * 2,
+        validation=(blank,) * 2,
+        validation_labels=(0, 1),
+        classes=("a", "b"),
+    )
+    clock = Clock()
+    examiner = _Examiner(cast("Sandbox", clock), pictures, ExamineOptions(budget=100.0), lambda *_: run(REFERENCE, 90))
+    for variant in (REFERENCE, AS_IT_IS, MENDED, Variant(epochs=2.0)):
+        assert examiner.swaps.measure(variant)
+    theirs, swap, longer = clock.seconds
+    assert theirs > 75
+    assert 44 < swap < 46
+    assert 89 < longer < 91
+
+
+def test_what_another_network_loses_is_not_what_a_fault_costs():
+    network = Variant(reference=("model",))
+    context = replace(
+        measured(run(AS_IT_IS, 60), run(REFERENCE, 70), run(network, 45)), model=replace(MODEL, mixing=1.0)
+    )
+    (seen,) = [o for o in Outputs().observe(context) if o.cause == "mixed-examples"]
+    finding = judge(context, "outputs", seen)
+    assert (finding.outcome, finding.points, finding.tried) == (Outcome.REVIEW, None, True)
 
 
 def test_a_training_cut_short_is_no_accuracy_of_theirs():
