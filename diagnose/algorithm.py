@@ -44,7 +44,7 @@ _AUDITS: tuple[tuple[str, type[Any], bool], ...] = (
 )
 _LEAST_IMAGES = 120
 _LEAST_SCORED = 200
-_EXPECTED_RUNS = 11
+_EXPECTED_RUNS = 6
 _MOST_OF_IT = 0.8
 #: Accuracy that sound code should reach on some hundred digits, handed over as a file or as a command. A choice, not measured
 #: on many files: a linear probe reaches more, and a network that learns nothing a tenth.
@@ -152,7 +152,7 @@ class _Examiner:
         self._validation_size = min(options.validation, len(pictures.validation))
         self.failures: list[CheckFailure] = []
         context = AlgorithmContext(num_classes=len(pictures.classes))
-        self.swaps = Swaps(context, self._train)
+        self.swaps = Swaps(context, self._train, self._enlarge)
 
     def run(self) -> list[Finding]:
         loaded = self._ask("load", Loaded)
@@ -164,6 +164,18 @@ class _Examiner:
             if self.swaps.measure(REFERENCE) and self.swaps.measure(Variant()):
                 self._own_code()
         return self.swaps.run()
+
+    def _enlarge(self) -> bool:
+        """Twice the pictures to learn from or more, where training theirs on them leaves half of the time that is left."""
+        theirs = self.swaps.context.theirs
+        if theirs is None or not theirs.finished:
+            return False
+        more = self._budget.left / 2 / theirs.seconds * theirs.images
+        larger = int(min(more, self._options.train, len(self._pictures.train)))
+        if larger < 2 * self._train_size:
+            return False
+        self._train_size = larger
+        return True
 
     def mend(self, algorithm: Path, findings: list[Finding]) -> tuple[Edit | None, tuple[CheckFailure, ...]]:
         """The edit that mends the file, run where that was asked for, and what failed in running it."""
@@ -229,7 +241,7 @@ class _Examiner:
         return self._sandbox.ask(self._request(experiment, seconds), record)
 
     def _choose_sizes(self, loaded: Loaded, seconds: float) -> None:
-        """As many pictures as let some ten trainings fit into what is left, at ``seconds`` a picture and step."""
+        """As many pictures as let some trainings fit into what is left, at ``seconds`` a picture and step."""
         affordable = self._budget.left / _EXPECTED_RUNS / max(1e-6, seconds * loaded.epochs * 1.5)
         self._train_size = int(min(self._train_size, max(_LEAST_IMAGES, affordable)))
         if self._train_size < len(self._pictures.train) and self._train_size % max(2, loaded.batch_size) == 1:
@@ -242,9 +254,7 @@ class _Examiner:
             return None
         self._options.progress(describe(variant), 0, 1)
         if variant == REFERENCE and self._known_good is not None:
-            answer: RunFacts | Mishap = self._known_good(
-                self._train_size, self._validation_size, self._options.seed + seed
-            )
+            answer: RunFacts | Mishap = self._probe(self._known_good, self._options.seed + seed)
         else:
             request = replace(self._request("train", self._seconds(variant)), variant=variant)
             answer = self._sandbox.ask(replace(request, seed=self._options.seed + seed), RunFacts)
@@ -254,6 +264,16 @@ class _Examiner:
         if variant != Variant():
             self.failures.append(CheckFailure(check=f"swap: {describe(variant)}", error=answer.error))
         return answer
+
+    def _probe(self, known_good: KnownGood, seed: int) -> RunFacts:
+        """The known-good model on as many pictures as theirs, and what it would win by the rest of them."""
+        run = known_good(self._train_size, self._validation_size, seed)
+        if self._train_size < len(self._pictures.train):
+            whole = known_good(len(self._pictures.train), self._validation_size, seed)
+            self._update(hunger=self.swaps.context.compare((run,), (whole,)))
+        else:
+            self._update(hunger=None)
+        return run
 
     def _seconds(self, variant: Variant) -> float:
         """How long a training may take of what is left.
@@ -286,7 +306,7 @@ def _controls(context: AlgorithmContext) -> list[Control]:
             continue
         repeats = context.runs_of(run.variant, run.data)
         name = {Variant(): "theirs", REFERENCE: "known-good"}.get(run.variant, f"swap: {describe(run.variant)}")
-        name = "own-code" if run.data == _OWN_DATA else name
+        name = {_OWN_DATA: "own-code", "fewer": f"{name}, fewer pictures"}.get(run.data, name)
         detail = f"{run.images} training pictures, " + (
             f"{len(run.curve)} epochs" if run.curve else "a probe on features"
         )

@@ -41,6 +41,8 @@ class AlgorithmContext:
         runs: Trainings, in the order they were made.
         mishaps: What stopped experiments.
         base: What has been mended so far; gains count from there.
+        hunger: Accuracy that the known-good recipe wins on the same validation pictures by the training pictures that were
+            left out to save time; ``None`` where none were.
     """
 
     num_classes: int
@@ -55,6 +57,16 @@ class AlgorithmContext:
     runs: tuple[RunFacts, ...] = ()
     mishaps: tuple[Mishap, ...] = ()
     base: Variant = dataclasses.field(default_factory=Variant)
+    hunger: Estimate | None = None
+
+    @property
+    def hungry(self) -> bool:
+        """Whether the algorithm stays under by no more than the pictures that were left out are worth.
+
+        The known-good recipe wins that much by them; an algorithm that needs more pictures to get going wins more.
+        """
+        gap, hunger = self.gap(), self.hunger
+        return self.under and gap is not None and hunger is not None and gap.value <= hunger.value
 
     def runs_of(self, variant: Variant, data: str = "theirs") -> tuple[RunFacts, ...]:
         """The trainings of one variant that came to predictions, by seed."""

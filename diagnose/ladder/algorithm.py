@@ -10,7 +10,7 @@ from diagnose.algorithm_context import REFERENCE, AlgorithmContext
 from diagnose.algorithm_data import pictures_of
 from diagnose.confirming import run_accuracy
 from diagnose.context import Context
-from diagnose.findings import NotTested, Part
+from diagnose.findings import NotTested, Outcome, Part
 from diagnose.probed import probed
 from diagnose.rungs import Rung
 from diagnose.sandbox.measurements import Variant
@@ -55,6 +55,11 @@ def _compared(rung: Rung, measured: AlgorithmContext) -> Rung:
     gap = measured.difference(Variant(), measured.shown)
     if gap is None:  # cut short, and still under: how far it would have come nobody knows
         needs = f"a larger --budget: your training was stopped in epoch {len(theirs.curve)}"
+        open_ = NotTested(name="accuracy", needs=needs)
+        return replace(rung, not_tested=(*rung.not_tested, open_), uncompared=f"it takes {needs}.")
+    if measured.hungry and not any(f.outcome is Outcome.FAIL for f in rung.findings):
+        needs = f"a larger --budget: yours learnt from {theirs.images} pictures, and the rest are worth as much to a "
+        needs += "known-good model as it is ahead"
         open_ = NotTested(name="accuracy", needs=needs)
         return replace(rung, not_tested=(*rung.not_tested, open_), uncompared=f"it takes {needs}.")
     possible = run_accuracy(best[0])

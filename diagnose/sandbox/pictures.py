@@ -40,9 +40,9 @@ class Pictures:
 
     def positions(self, train: int, validation: int, seed: int) -> tuple[IntArray, IntArray]:
         """Which training and which validation images :meth:`subset` takes."""
-        rng = np.random.default_rng(seed)
-        first = _draw(np.asarray(self.train_labels), train, rng)
-        return first, _draw(np.asarray(self.validation_labels), validation, rng)
+        # Each with a stream of its own: the validation images are the same whatever is learnt from.
+        first = _draw(np.asarray(self.train_labels), train, np.random.default_rng([seed, 0]))
+        return first, _draw(np.asarray(self.validation_labels), validation, np.random.default_rng([seed, 1]))
 
     def subset(self, train: int, validation: int, seed: int) -> Pictures:
         """At most so many of each split, drawn evenly over the classes, in class order."""
