@@ -132,7 +132,7 @@ def examine(
     return Examination(
         findings=tuple(findings),
         controls=tuple(_controls(context)),
-        not_tested=tuple(_not_tested(examiner.swaps)),
+        not_tested=(*examiner.late, *_not_tested(examiner.swaps)),
         failures=(*examiner.failures, *examiner.swaps.failures, *failures),
         context=context,
         seconds=time.monotonic() - started,
@@ -151,6 +151,7 @@ class _Examiner:
         self._train_size = min(options.train, len(pictures.train))
         self._validation_size = min(options.validation, len(pictures.validation))
         self.failures: list[CheckFailure] = []
+        self.late: list[NotTested] = []
         context = AlgorithmContext(num_classes=len(pictures.classes))
         self.swaps = Swaps(context, self._train, self._enlarge)
 
@@ -230,7 +231,8 @@ class _Examiner:
         answer = self._sandbox.ask(replace(self._request("train", self._budget.left / 6), data=_OWN_DATA), RunFacts)
         if isinstance(answer, Mishap):
             # On their own data it may run all the same: whether it does, the next training shows.
-            self.swaps.failures.append(CheckFailure(check="own-code", error=answer.error))
+            if answer.kind != "hang":
+                self.swaps.failures.append(CheckFailure(check="own-code", error=answer.error))
         elif answer.finished:
             self._update(runs=(*self.swaps.context.runs, answer))
 
@@ -262,7 +264,11 @@ class _Examiner:
             # A run is asked for by the number of its repeat.
             return replace(answer, variant=variant, seed=seed)
         if variant != Variant():
-            self.failures.append(CheckFailure(check=f"swap: {describe(variant)}", error=answer.error))
+            name = f"swap: {describe(variant)}"
+            if answer.kind == "hang":
+                self.late.append(NotTested(name=name, needs="a larger --budget"))
+            else:
+                self.failures.append(CheckFailure(check=name, error=answer.error))
         return answer
 
     def _probe(self, known_good: KnownGood, seed: int) -> RunFacts:

@@ -164,17 +164,19 @@ def significant(change: Estimate, threshold: float) -> bool:
 def combine(base: Variant, change: Variant) -> Variant:
     """Both changes at once: parts united, factors multiplied, whatever either switched stays switched.
 
-    What either does to the weights of their network is void where the network is replaced.
+    What either does to the weights of their network is void where the network is replaced, and what it does to their
+    training transform where the transform is.
     """
     if set(change.reference) >= set(PARTS) or set(base.reference) >= set(PARTS):
         return REFERENCE
     order = list(PARTS)
-    own = "model" not in {*base.reference, *change.reference}
+    reference = {*base.reference, *change.reference}
+    own = "model" not in reference
     return Variant(
-        reference=tuple(sorted({*base.reference, *change.reference}, key=order.index)),
+        reference=tuple(sorted(reference, key=order.index)),
         learning_rate=base.learning_rate * change.learning_rate,
         epochs=base.epochs * change.epochs,
-        augment=base.augment and change.augment,
+        augment="transform" in reference or (base.augment and change.augment),
         regularise=base.regularise and change.regularise,
         unfreeze=own and (base.unfreeze or change.unfreeze),
         clip=base.clip and change.clip,

@@ -21,10 +21,10 @@ from diagnose.sandbox.measurements import Mishap, RunFacts, Variant
 #: What is tried where nothing was seen: the most frequent causes first, the dearest last.
 GENERIC = (
     "learning-rate",
+    "augmentation",
     "normalisation",
     "optimizer",
     "schedule",
-    "augmentation",
     "regularisation",
     "wrong-loss",
     "loader-order",
@@ -232,7 +232,9 @@ class Swaps:
                 if not self.measure(self.context.combined(change)):
                     continue
                 gain = self.context.gain(change)
-                if gain is None or gain.value <= highest or not significant(gain, self.context.threshold):
+                if gain is None or not significant(gain, self.context.threshold):
+                    continue
+                if best is not None and gain.value <= highest + self._lead(change, best[2]):
                     continue
                 best, highest = (probe, observation, change), gain.value
                 if self._closes(change):
@@ -240,6 +242,14 @@ class Swaps:
                         return best
                     break  # the observation's other changes cannot win much more
         return best
+
+    def _lead(self, change: Variant, best: Variant) -> float:
+        """How much more a change must win than the best so far.
+
+        Where one does all that the other does, and more, the narrower is the cause unless the wider clearly wins more.
+        """
+        wider, narrower = combine(change, best) == change, combine(best, change) == best
+        return self.context.threshold * (wider - narrower)
 
     def _closes(self, change: Variant) -> bool:
         rest = self.context.difference(self.context.combined(change), REFERENCE)

@@ -47,6 +47,8 @@ class Augmentation(Probe):
         message = f"Augmented pictures correlate {transform.similarity:.2f} with their plain selves."
         if transform.repeated:
             message = "Every loader worker draws the same augmentations: the random state is shared, not seeded anew."
+        elif not strong:
+            message += " Training on the plain ones does better: a flip or a crop may turn one class into another."
         certainty = Certainty.SURE if transform.repeated else Certainty.HINT if strong else Certainty.NONE
         return [
             Observation(

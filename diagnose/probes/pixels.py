@@ -75,11 +75,18 @@ class Pixels(Probe):
             ratio = max(widest / self.most_std, self.least_std / max(narrowest, 1e-12))
             odd = ratio > 1 or mean > self.most_mean * max(widest, 1e-12)
             expected = f"what arrives has mean {_show(model.input_mean)}, deviation {_show(model.input_std)}"
+        message = (
+            f"Pixels are normalised with mean {_show(model.effective_mean)} and deviation "
+            f"{_show(model.effective_std)} (of pixel / 255); {expected}."
+        )
+        if not odd:
+            message += (
+                " That is sound; yet whole pictures, not augmented and scaled by their own statistics, do better."
+            )
         return Observation(
             cause="normalisation",
             certainty=Certainty.SURE if odd else Certainty.NONE,
-            message=f"Pixels are normalised with mean {_show(model.effective_mean)} and deviation "
-            f"{_show(model.effective_std)} (of pixel / 255); {expected}.",
+            message=message,
             remedy="Normalise once, in build_transform, with the weights' own mean and deviation.",
             evidence=(
                 Evidence(statistic="deviation against expected", value=ratio, reference=self.most_ratio),

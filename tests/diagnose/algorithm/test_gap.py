@@ -23,6 +23,7 @@ from diagnose.probes.pixels import Pixels
 from diagnose.rungs import Rung
 from diagnose.sandbox.measurements import (
     EpochFacts,
+    Loaded,
     ModelFacts,
     OverfitFacts,
     RunFacts,
@@ -49,6 +50,14 @@ STALE = StepFacts(
     calls=6, updates=6, stale=1.0, empty=0.0, moved=1.0, new_moved=1.0, agreement=1.0, kept=1.0, zeros=0.0, finite=True,
     initial_loss=0.7, cross_entropy=0.7, vanishing=1.0, training=1.0, half=False, rescued=False,
 )  # fmt: skip
+
+FLIPPED = TransformFacts(
+    train_mean=(0.0,) * 3, train_std=(1.0,) * 3, eval_mean=(0.0,) * 3, eval_std=(1.0,) * 3, train_black=(-1.0,) * 3,
+    train_white=(1.0,) * 3, eval_black=(-1.0,) * 3, eval_white=(1.0,) * 3, train_channels=(0, 1, 2),
+    eval_channels=(0, 1, 2), random_train=True, random_eval=False, repeated=False, similarity=0.9,
+    train_shape=(3, 8, 8), eval_shape=(3, 8, 8),
+)  # fmt: skip
+LOADED = Loaded(defined=("model", "transform"), epochs=3, batch_size=8, scheduler_unit="step")
 
 
 def run(variant: Variant, right: int, *, finished: bool = True) -> RunFacts:
@@ -303,12 +312,7 @@ def test_what_is_done_to_their_weights_is_void_where_their_network_is_replaced()
 
 @pytest.mark.parametrize(("flipped", "outcome"), [(0.44, Outcome.PASS), (0.60, Outcome.FAIL)])
 def test_a_few_pictures_won_by_reversing_the_channels_are_chance(flipped, outcome):
-    transform = TransformFacts(
-        train_mean=(0.0,) * 3, train_std=(1.0,) * 3, eval_mean=(0.0,) * 3, eval_std=(1.0,) * 3, train_black=(-1.0,) * 3,
-        train_white=(1.0,) * 3, eval_black=(-1.0,) * 3, eval_white=(1.0,) * 3, train_channels=(0, 1, 2),
-        eval_channels=(0, 1, 2), random_train=False, random_eval=False, repeated=False, similarity=1.0,
-        train_shape=(3, 8, 8), eval_shape=(3, 8, 8),
-    )  # fmt: skip
+    transform = replace(FLIPPED, random_train=False, similarity=1.0)
     context = replace(measured(replace(run(AS_IT_IS, 40), flipped=flipped), run(REFERENCE, 90)), transform=transform)
     context = replace(context, model=MODEL)
     (seen,) = [o for o in Pixels().observe(context) if o.cause == "channel-order"]
@@ -331,3 +335,24 @@ def test_a_network_that_answers_alike_to_all_and_learns_no_batch_gets_nothing_of
     context = replace(measured(), num_classes=10, model=replace(MODEL, spread=spread), overfit=facts)
     (flow,) = [o for o in Network().observe(context) if o.cause == "gradient-flow"]
     assert (flow.certainty is Certainty.SURE) == sure
+
+
+@pytest.mark.parametrize(("wider", "cause"), [(81, "augmentation"), (92, "normalisation")])
+def test_of_two_changes_the_narrower_is_the_cause_unless_the_wider_clearly_wins_more(wider, cause):
+    """Their transform's augmentation costs 20 points; the known-good transform takes that away too."""
+    plain, transform = Variant(augment=False), Variant(reference=("transform",))
+    reached = {REFERENCE: 93, AS_IT_IS: 60, plain: 80, transform: wider}
+
+    def train(variant: Variant, _seed: int) -> RunFacts:
+        return run(variant, reached.get(variant, 60))
+
+    context = replace(measured(), model=MODEL, transform=FLIPPED, loaded=LOADED)
+    found = [f for f in Swaps(context, train).run() if f.outcome is Outcome.FAIL]
+    assert found[0].cause == cause
+    assert found[0].points is not None
+    assert found[0].points.value == pytest.approx(0.2 if cause == "augmentation" else 0.32)
+
+
+def test_no_augmentation_is_left_to_switch_off_where_the_transform_is_replaced():
+    plain, transform = Variant(augment=False), Variant(reference=("transform",))
+    assert combine(plain, transform) == combine(transform, plain) == transform
