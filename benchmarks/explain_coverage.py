@@ -1,5 +1,8 @@
 """Every family of timm (one small architecture each) and every classifier of torchvision, with random weights.
 
+Random weights: integrated gradients, the fallback, hardly ever add up on them, so its map is taken as it is after ten
+steps; with its doublings up to 256 the benchmark would take most of its time there, and ask nothing else.
+
 For each: does ``attribute`` give a finite map that is not constant, of the input's size, by a native method, or by a
 fallback that is named? The same question for the defaults of Captum (LayerGradCam on the last convolution or block)
 and of grad-cam (GradCAM on the same layer, no reshape transform), which know no layout.
@@ -23,6 +26,7 @@ from torch import Tensor, nn
 
 from explain import attribute, class_weights, find_structure
 from explain.attribution import METHODS
+from explain.methods import integrated_gradients
 from zoo.errors import ZooError
 
 NATIVE = {"cnn": "hirescam", "hierarchical": "hirescam", "vit": "legrad", "unknown": "hirescam"}
@@ -143,12 +147,13 @@ def look(source: str, name: str) -> dict[str, str]:
     if sum(p.numel() for p in model.parameters()) > MOST_PARAMETERS and source != "torchvision":
         return {**row, "left out": "too large for this benchmark"}
     inputs = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(0))
+    start = time.perf_counter()
     try:
         verdict, how = ours(model, inputs)
     except ZooError as error:
         verdict, how = "refused", error.what
     theirs = {"Captum": attempt(captum_default, model, inputs), "grad-cam": attempt(gradcam_default, model, inputs)}
-    return {**row, "ours": verdict, "how": how, **theirs}
+    return {**row, "ours": verdict, "how": how, **theirs, "seconds": f"{time.perf_counter() - start:.1f}"}
 
 
 def summary(rows: list[dict[str, str]]) -> Iterator[str]:
@@ -173,6 +178,7 @@ def main() -> None:
     parser.add_argument("--rows", type=Path, required=True, help="One JSON line a model; those that are there stay.")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
+    integrated_gradients.MOST_STEPS = 10
     path: Path = arguments.rows
     rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.exists() else []
     done = {row["architecture"] for row in rows}
