@@ -1,10 +1,11 @@
 """How often a badge is wrong: maps that know nothing of their image, judged like any other.
 
-    python -m benchmarks.explain_badge PHOTOGRAPHS --images 48 --calibration 32
+    python -m benchmarks.explain_badge PHOTOGRAPHS --images 48 --draws 20
 
-The bundled Lite0 with its ImageNet head; HiResCAM. The null is measured on the calibration images, and the maps judged
-belong to others: of the other images, the same mirrored, a centred blob, blurred noise. The badge promises that at most
-one in twenty of them is called faithful. The images' own maps stand in the first row.
+The bundled Lite0 with its ImageNet head. Again and again some images are drawn for the null, as many as a choice is
+judged on, and the maps of the rest are judged against it: of other images, the same mirrored, a centred blob, blurred
+noise. The badge promises that at most one in twenty of them is called faithful. The images' own maps stand in the first
+row. How far the share of faithful ones varies from one null to the next stands in brackets (standard deviation).
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from explain import Badge, Deletion, attribute, class_weights, find_structure, relevance_gain
-from explain.faithfulness import Meter
+from explain import Badge, Deletion, attribute, class_weights, find_structure
+from explain.choice import JUDGED
+from explain.faithfulness import Gain, Meter
 from explain.null import badges, centre_gaussian, matched_null
 from zoo.catalog import card
 from zoo.weights import load
@@ -37,24 +39,25 @@ def blurred_noise(like: Tensor) -> Tensor:
     return nn.functional.interpolate(noise, size=tuple(like.shape[1:]), mode="bilinear")[:, 0]
 
 
+def rest_of(gain: Gain, rest: np.ndarray) -> Gain:
+    return Gain(value=gain.value[rest], span=gain.span[rest], blank=gain.blank[rest], half=gain.half[rest])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("photographs", type=Path)
     parser.add_argument("--images", type=int, default=48)
-    parser.add_argument("--calibration", type=int, default=32)
+    parser.add_argument("--draws", type=int, default=20)
     parser.add_argument("--method", default="hirescam")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     model, how = load(card("efficientnet_lite0")).eval(), Deletion()
-    inputs = photographs(arguments.photographs, arguments.images + arguments.calibration, arguments.seed)
+    inputs = photographs(arguments.photographs, arguments.images, arguments.seed)
     structure = find_structure(model, inputs)
     with torch.no_grad():
         classes = torch.cat([model(part).argmax(1) for part in inputs.split(4)])
     weights = class_weights(classes, 1000)
-    maps = attribute(model, inputs, weights, method=arguments.method, structure=structure).maps
-    few, rest = slice(0, arguments.calibration), slice(arguments.calibration, None)
-    null = matched_null(Meter(model, inputs[few], weights[few], passes=1000), maps[few], how)
-    own = maps[rest]
+    own = attribute(model, inputs, weights, method=arguments.method, structure=structure).maps
     judged = {
         "the image's own": own,
         "of another image": own.roll(1, 0),
@@ -62,13 +65,24 @@ def main() -> None:
         "a centred blob": centre_gaussian(*own.shape[1:]).expand_as(own),
         "blurred noise": blurred_noise(own),
     }
-    print(f"{len(own)} images, {len(null.shares)} null maps, {arguments.method}\n")
-    print("| map | faithful | weak | no better than null | mean z |\n|---|---|---|---|---|")
-    for name, these in judged.items():
-        gain = relevance_gain(model, inputs[rest], weights[rest], these, how)
-        words = badges(gain, null)
-        shares = [f"{words.count(b) / len(words):.1%}" for b in (Badge.FAITHFUL, Badge.WEAK, Badge.NO_BETTER_THAN_NULL)]
-        print(f"| {name} | {' | '.join(shares)} | {null.z(gain).mean():.2f} |", flush=True)
+    meter = Meter(model, inputs, weights, passes=10_000)
+    gains = {name: meter.gain(these, how.halved) for name, these in judged.items()}
+    gains = {name: Gain(value=g.value, span=g.span, blank=g.blank, half=g.share) for name, g in gains.items()}
+    found: dict[str, list[list[Badge]]] = {name: [] for name in judged}
+    for draw in range(arguments.draws):
+        drawn = np.random.default_rng(draw).permutation(len(inputs))
+        few, rest = drawn[:JUDGED], drawn[JUDGED:]
+        null = matched_null(Meter(model, inputs[few], weights[few], passes=1000), own[few], how, seed=draw)
+        for name, gain in gains.items():
+            found[name].append(badges(rest_of(gain, rest), null))
+    count = arguments.draws * (len(inputs) - JUDGED)
+    print(f"{arguments.draws} nulls of {JUDGED} images each, {count} maps of each kind judged, {arguments.method}\n")
+    print("| map | faithful | weak | no better than null |\n|---|---|---|---|")
+    for name, words in found.items():
+        shares = {b: np.array([w.count(b) / len(w) for w in words]) for b in Badge}
+        cells = [f"{shares[b].mean():.1%}" for b in (Badge.FAITHFUL, Badge.WEAK, Badge.NO_BETTER_THAN_NULL)]
+        cells[0] += f" ({shares[Badge.FAITHFUL].std(ddof=1):.1%})"
+        print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -155,7 +155,7 @@ def _attribute(method: Method, task: Task, batch: int) -> Attribution:
         return replace(found, maps=_to_input_size(found.maps, window.inputs))
 
     with isolated(task.model, attention=method.attention):
-        parts = in_batches(part, len(task.inputs), images_a_pass(task.inputs, max(1, batch // method.memory)))
+        parts = in_batches(part, len(task.inputs), max(1, images_a_pass(task.inputs, batch) // method.memory))
     maps = torch.cat([p.maps for p in parts])
     if not bool(torch.isfinite(maps).all()):
         raise AttributionError("the map holds values that are not finite.", remedy="Use another method.")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+import torch
 from torch import Tensor, nn
 
 from explain.attribution import Attribution
@@ -22,11 +24,13 @@ _MAP = 10
 
 #: What is tried, cheapest first.
 CANDIDATES: dict[Family, tuple[str, ...]] = {
-    "cnn": ("hirescam", "hirescam-1", "marginal-cam", "integrated-gradients", "occlusion"),
-    "vit": ("legrad", "gae", "hirescam", "marginal-cam", "integrated-gradients", "occlusion"),
-    "hierarchical": ("hirescam", "hirescam-1", "marginal-cam", "integrated-gradients", "occlusion"),
-    "unknown": ("integrated-gradients", "occlusion"),
+    "cnn": ("hirescam", "hirescam-1", "marginal-cam", "integrated-gradients"),
+    "vit": ("legrad", "gae", "hirescam", "marginal-cam", "integrated-gradients"),
+    "hierarchical": ("hirescam", "hirescam-1", "marginal-cam", "integrated-gradients"),
+    "unknown": ("integrated-gradients",),
 }
+#: What is tried where those fail; it fits every model, and costs as much as all of them.
+RESERVE = ("occlusion",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,13 +62,14 @@ def choose(
 ) -> Choice:
     """The candidate with the best mean gain, within a cost cap.
 
-    All are measured on the first four images, in half as many steps as heatmaps are scored in; those that are not
+    All are measured on the first four images, after every second deletion only; those that are not
     clearly behind go on to 8, 16 and all of them. See ``explain.race``.
 
     Args:
         model: The classifier; it is left as it came.
         calibration: At most 32 images are worth their time.
-        candidates: Names of methods; by default those for the model's family.
+        candidates: Names of methods; by default those for the model's family, and occlusion where none of them clearly
+            knows anything.
         most_passes: Cost cap, in forward passes a map; a candidate that takes more is left out.
         progress: Told how far it is, in passes of the expected number.
 
@@ -72,16 +77,17 @@ def choose(
         AttributionError: No candidate gives a map.
     """
     names = list(candidates or CANDIDATES[calibration.structure.family])
+    reserve = () if candidates else RESERVE
     work = _Judging(model, calibration, progress, candidates=len(names))
     race = Race(model, calibration, work.meter, most_passes)
-    best = race.run(names, work.narrowed)
-    return work.judged(best, race.made[best], tuple(race.trials.values()))
+    best = race.run(names, reserve, work.narrowed)
+    return work.judged(best, race.made[best], race.shares[best], tuple(race.trials.values()))
 
 
 def named(model: nn.Module, calibration: Calibration, method: str, *, progress: ProgressCallback = silent) -> Choice:
     """The same record for a method that a person named; a fallback is judged under its own name."""
     made = calibration.more_maps(model, method, None, min(JUDGED, len(calibration.inputs)))
-    return _Judging(model, calibration, progress, candidates=0).judged(made.method, made, ())
+    return _Judging(model, calibration, progress, candidates=0).judged(made.method, made, (), ())
 
 
 class _Judging:
@@ -92,9 +98,9 @@ class _Judging:
     ) -> None:
         self._model, self._calibration, self._progress = model, calibration, progress
         self._judged = min(JUDGED, len(calibration.inputs))
-        self._last = 2 * (calibration.how.steps - 1) * (NULL_MAPS + self._judged) + 2 * _ASKED * _MAP
+        self._coarse = 2 * len(calibration.how.halved.cuts)  # passes of a map
+        self._last = self._coarse * (NULL_MAPS + self._judged) + 2 * _ASKED * _MAP
         self._done, self._due = 0, self._last
-        self._coarse = calibration.how.steps  # passes of a map in the race, about
         if candidates:
             self._due += candidates * ROUNDS[0] * self._coarse
         self.meter = Meter(model, calibration.inputs, calibration.weights, passes=self._due, tell=self._tell)
@@ -108,13 +114,22 @@ class _Judging:
         self._done += passes
         self._progress("choosing a method", min(self._done, self._due), self._due)
 
-    def judged(self, method: str, made: Attribution, trials: tuple[Trial, ...]) -> Choice:
-        """The method's record."""
+    def judged(self, method: str, made: Attribution, shares: Sequence[float], trials: tuple[Trial, ...]) -> Choice:
+        """The method's record.
+
+        Args:
+            method: Its name.
+            made: Its maps of the first images.
+            shares: What they gained where the race has measured it, as shares of their spans.
+            trials: The race.
+        """
         model, calibration, seed = self._model, self._calibration, self._calibration.seed
         self._due = self._done + self._last
         made = calibration.more_maps(model, method, made, self._judged)
         maps = made.maps[: self._judged]
-        gain = self.meter.gain(maps, calibration.how)
+        known = np.array(shares[: self._judged])
+        rest = torch.arange(len(known), len(maps))
+        more = self.meter.gain(maps[rest], calibration.how.halved, rest).share
         null = matched_null(self.meter, maps, calibration.how, seed=seed)
         few = slice(0, _ASKED)
 
@@ -124,6 +139,8 @@ class _Judging:
             return found
 
         inputs, weights, first = calibration.inputs[few], calibration.weights[few], replace(made, maps=maps[few])
-        gate = sanity_gate(model, inputs, weights, make, first=first, gain=gain, null=null, seed=seed)
+        gate = sanity_gate(
+            model, inputs, weights, make, first=first, shares=np.append(known, more), null=null, seed=seed
+        )
         self._progress("choosing a method", self._due, self._due)
         return Choice(method=method, trials=trials, null=null, gate=gate, images=len(maps))

@@ -42,7 +42,8 @@ class Null:
     """What maps that know nothing of their image score.
 
     Attributes:
-        shares: Gains of null maps as shares of their spans, ``(m,)``, in [-1, 1].
+        shares: Gains of null maps as shares of their spans, after every second step only, ``(m,)``, in [-1, 1]. They
+            are compared with what a heatmap reaches in just those steps, so that its rank is fair.
     """
 
     shares: FloatArray
@@ -59,7 +60,7 @@ class Null:
 
     def z(self, gain: Gain) -> FloatArray:
         """How many standard deviations above null maps each map is, ``(n,)``; 0 for a blank map."""
-        return np.where(gain.blank, 0.0, (gain.share - self.mean) / self.deviation)
+        return np.where(gain.blank, 0.0, (gain.half - self.mean) / self.deviation)
 
     def p(self, gain: Gain) -> FloatArray:
         """How likely a null map does as well as each map, ``(n,)``; 1 for a blank map.
@@ -67,7 +68,7 @@ class Null:
         The map's rank among the null maps, itself among them: right whatever their distribution. A threshold on ``z``
         is not: where one patch decides, null maps spread evenly over [-1, 1], and the best map there is has z = 1.7.
         """
-        as_good = (self.shares[None] >= gain.share[:, None]).sum(1)
+        as_good = (self.shares[None] >= gain.half[:, None]).sum(1)
         return np.where(gain.blank, 1.0, (1 + as_good) / (1 + len(self.shares)))
 
 
@@ -80,7 +81,7 @@ def matched_null(meter: Meter, maps: Tensor, how: Deletion, *, seed: int = 0) ->
     Args:
         meter: Holds the calibration images, at least two.
         maps: Their heatmaps by the method in question.
-        how: Patches and steps, the same as for the maps that are to be judged.
+        how: Patches and steps of the maps that are to be judged; the null takes every second step.
         seed: Of the pairing.
     """
     count = len(maps)
@@ -92,7 +93,7 @@ def matched_null(meter: Meter, maps: Tensor, how: Deletion, *, seed: int = 0) ->
     # As many of each kind, spread over the images, and no pair twice.
     pairs = [(k % count, (k % count + k // count) % len(kinds)) for k in range(NULL_MAPS)]
     nulls = torch.stack([kinds[kind][image] for image, kind in pairs])
-    return Null(shares=meter.gain(nulls, how, torch.tensor([image for image, _ in pairs])).share)
+    return Null(shares=meter.gain(nulls, how.halved, torch.tensor([image for image, _ in pairs])).share)
 
 
 def _displaced(maps: Tensor, generator: torch.Generator) -> Tensor:

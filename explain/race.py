@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from explain.attribution import METHODS, Attribution, attribute
 from explain.errors import AttributionError
-from explain.faithfulness import Deletion, Meter
+from explain.faithfulness import Deletion, FloatArray, Meter
 from explain.structure import Structure
 
 #: Images after which methods are compared; the last round takes all.
@@ -33,7 +33,7 @@ class Trial:
     Attributes:
         method: The candidate.
         gain: Mean symmetric relevance gain on the images, in units of the score; NaN where it was not measured. In half
-            as many steps as heatmaps are scored in, so a little smaller.
+            the passes that heatmaps are scored in (``Deletion.halved``).
         error: Standard error of that mean.
         passes: Forward passes that a map took; one whose way back is kept counts as three.
         images: How many calibration images it was measured on.
@@ -94,21 +94,28 @@ class Race:
         calibration: The images.
         meter: Theirs.
         most_passes: Cost cap, in forward passes a map.
+
+    Attributes:
+        made: The maps of each candidate, of the first images.
+        shares: What they gained, as shares of their spans.
+        trials: What came of each candidate.
     """
 
     def __init__(self, model: nn.Module, calibration: Calibration, meter: Meter, most_passes: float) -> None:
         self._model, self._calibration, self._meter, self._most = model, calibration, meter, most_passes
-        self._how = replace(calibration.how, steps=max(2, calibration.how.steps // 2))
+        self._how = calibration.how.halved
         self.made: dict[str, Attribution] = {}
+        self.shares: dict[str, list[float]] = {}
         self.trials: dict[str, Trial] = {}
         self._values: dict[str, list[float]] = {}
         self._passes: dict[str, int] = {}
 
-    def run(self, names: Sequence[str], left: Callable[[int, int], None]) -> str:
+    def run(self, names: Sequence[str], reserve: Sequence[str], left: Callable[[int, int], None]) -> str:
         """The winner.
 
         Args:
             names: Candidates, the cheapest first.
+            reserve: Dearer ones, that join where after the first round none of the others clearly knows anything.
             left: Told after each candidate's round how many images it was measured on, and how many candidates are
                 still in.
 
@@ -117,10 +124,10 @@ class Race:
         """
         count, alive = len(self._calibration.inputs), list(names)
         for stop in [*(r for r in ROUNDS if r < count), count]:
-            for name in list(alive):
-                if not self._measure(name, stop):
-                    alive.remove(name)
-                left(stop, len(alive))
+            alive = self._round(alive, stop, left)
+            if reserve and not any(self._knows(name) for name in alive):
+                alive += self._round(reserve, stop, left)
+            reserve = ()
             if not alive:
                 raise AttributionError("No method gives a heatmap of this model.", remedy="Name one with --method.")
             for name in self._behind(alive):
@@ -133,6 +140,19 @@ class Race:
     def _mean(self, name: str) -> float:
         return float(np.mean(self._values[name]))
 
+    def _knows(self, name: str) -> bool:
+        """Whether a candidate's gain lies clearly above 0, by Student's test."""
+        return _is_above(np.array(self._values[name]))
+
+    def _round(self, names: Sequence[str], stop: int, left: Callable[[int, int], None]) -> list[str]:
+        """Those that fit, measured on the images up to ``stop``."""
+        alive = list(names)
+        for name in names:
+            if not self._measure(name, stop):
+                alive.remove(name)
+            left(stop, len(alive))
+        return alive
+
     def _measure(self, name: str, stop: int) -> bool:
         """Measure a candidate on the images up to ``stop``; whether it fits, and is within the cost cap."""
         note = METHODS[name].obstacle(self._calibration.structure)
@@ -143,6 +163,7 @@ class Race:
             maps = self.made[name].maps[start:stop]
             gain = self._meter.gain(maps, self._how, torch.arange(start, start + len(maps)))
             self._values[name] = [*self._values.get(name, ()), *gain.value.tolist()]
+            self.shares[name] = [*self.shares.get(name, ()), *gain.share.tolist()]
         self.trials[name] = self._trial(name, note)
         return not note
 
@@ -174,16 +195,17 @@ class Race:
 
     def _behind(self, alive: Sequence[str]) -> list[str]:
         """Those whose gain lies clearly under the best one's, by Student's test of the paired differences."""
-        from scipy.stats import t as student  # slow to import
-
         best = max(alive, key=self._mean)
-        behind = []
-        for name in alive:
-            lead = np.subtract(self._values[best], self._values[name])
-            limit = student.ppf(_LEVEL, len(lead) - 1) * lead.std(ddof=1) / np.sqrt(len(lead))
-            if len(lead) >= ROUNDS[0] and lead.mean() > limit:
-                behind.append(name)
-        return behind
+        return [name for name in alive if _is_above(np.subtract(self._values[best], self._values[name]))]
+
+
+def _is_above(values: FloatArray) -> bool:
+    """Whether the mean of ``values`` ``(n,)`` lies clearly above 0, by Student's test; never of fewer than four."""
+    from scipy.stats import t as student  # slow to import
+
+    if len(values) < ROUNDS[0]:
+        return False
+    return bool(values.mean() > student.ppf(_LEVEL, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
 
 
 @dataclass(kw_only=True)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from explain.attribution import Attribution, class_weights
-from explain.faithfulness import FloatArray, Gain
+from explain.faithfulness import FloatArray
 from explain.isolation import isolated
 from explain.null import Null
 from explain.structure import logits
@@ -23,6 +23,8 @@ from explain.structure import logits
 SAME = 0.9
 #: Completeness error of path methods that is still accepted.
 COMPLETENESS = 0.05
+#: Images whose maps, where they all change or all stay, answer for the rest.
+_ENOUGH = 4
 
 #: ``maps(model, inputs, weights)``.
 MakeMaps = Callable[[nn.Module, Tensor, Tensor], Attribution]
@@ -54,7 +56,7 @@ class Gate:
     Attributes:
         method: The method's name.
         answers: One for each question that applies.
-        sample_size: Images asked.
+        sample_size: Images asked, at most.
     """
 
     method: str
@@ -74,7 +76,7 @@ def sanity_gate(
     make_maps: MakeMaps,
     *,
     first: Attribution,
-    gain: Gain,
+    shares: FloatArray,
     null: Null,
     seed: int = 0,
 ) -> Gate:
@@ -86,23 +88,33 @@ def sanity_gate(
         weights: Their targets.
         make_maps: The method, bound to its settings.
         first: Its maps of these images.
-        gain: Gains of its maps on these images, or more.
-        null: Gains of maps that know nothing.
+        shares: Gains of its maps on these images, or more, as shares of their spans, in the null's steps.
+        null: What maps that know nothing reach.
         seed: Of the re-initialisation.
     """
-    broken = reinitialised(model, inputs, seed=seed)
+    broken, second = reinitialised(model, inputs, seed=seed), _second(model, inputs, weights)
+
+    def alike(subject: nn.Module, targets: Tensor) -> FloatArray:
+        """Rank correlations with other maps of the same images, until some in a row say the same."""
+        found = np.zeros(0)
+        for part in torch.split(torch.arange(len(inputs)), _ENOUGH):
+            others = make_maps(subject, inputs[part], targets[part]).maps
+            found = np.append(found, rank_correlation(first.maps[part], others))
+            if (found < SAME).all() or (found >= SAME).all():
+                break
+        return found
+
     answers = [
-        _above_null(gain, null),
-        _changes("changes-with-the-model", first.maps, make_maps(broken, inputs, weights).maps),
-        _changes("changes-with-the-class", first.maps, make_maps(model, inputs, _second(model, inputs, weights)).maps),
+        _above_null(shares, null),
+        _changes("changes-with-the-model", alike(broken, weights)),
+        _changes("changes-with-the-class", alike(model, second)),
     ]
     if first.completeness_error is not None:
         answers.append(_adds_up(first.completeness_error))
     return Gate(method=first.method, answers=tuple(answers), sample_size=len(inputs))
 
 
-def _above_null(gain: Gain, null: Null) -> Answer:
-    shares = gain.share
+def _above_null(shares: FloatArray, null: Null) -> Answer:
     # Welch's statistic; 1.645 is a one-sided 5 %.
     error = (
         np.sqrt(shares.var(ddof=1) / len(shares) + null.deviation**2 / len(null.shares)) if len(shares) > 1 else np.inf
@@ -113,8 +125,8 @@ def _above_null(gain: Gain, null: Null) -> Answer:
     return Answer(question="above-null", passed=t > 1.645, value=t, limit=1.645, message=message)
 
 
-def _changes(question: str, maps: Tensor, others: Tensor) -> Answer:
-    value = float(np.median(rank_correlation(maps, others)))
+def _changes(question: str, alike: FloatArray) -> Answer:
+    value = float(np.median(alike))
     thing = "head and last block are" if question.endswith("model") else "class is"
     verb = "change" if value < SAME else "hardly change"
     message = f"The maps {verb} when the {thing} another (rank correlation {value:.2f})."

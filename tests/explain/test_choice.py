@@ -37,13 +37,36 @@ def test_the_best_candidate_is_chosen_and_the_race_ends_when_the_others_are_clea
     patch_net: nn.Module,
 ) -> None:
     # The patch that the net counts is found exactly by a CAM on its grid; windows of a fifth of the side blur it, which
-    # shows where two of 64 patches are deleted at a time.
-    found = choose(patch_net, calibration(patch_net, steps=32), candidates=("occlusion", "hirescam"))
+    # shows where 4, 12, 20 ... of 64 patches are deleted.
+    found = choose(patch_net, calibration(patch_net, steps=16), candidates=("occlusion", "hirescam"))
     trials = {t.method: t for t in found.trials}
     assert found.method == "hirescam"
     assert trials["hirescam"].gain > trials["occlusion"].gain
     assert [trials["hirescam"].images, trials["occlusion"].images] == [8, 8]
     assert "behind" in trials["occlusion"].note
+
+
+@pytest.mark.parametrize(("sees", "tried"), [(True, False), (False, True)])
+def test_occlusion_is_tried_only_where_no_other_method_clearly_knows_anything(
+    patch_net: nn.Module, monkeypatch: pytest.MonkeyPatch, *, sees: bool, tried: bool
+) -> None:
+    class Blind(HiResCAM):
+        """The same map for every image."""
+
+        def attribute(self, task: Task) -> Attribution:
+            made = super().attribute(task)
+            ramp = torch.arange(64.0).view(1, 8, 8)
+            return dataclasses.replace(made, maps=made.maps if sees else ramp.expand(len(made.maps), -1, -1))
+
+    for name in ("hirescam", "marginal-cam", "integrated-gradients"):
+        METHODS[name]  # entered by its own module first
+        monkeypatch.setitem(METHODS._entries, name, Blind())
+    places = [(8 * k, 48 - 8 * k) for k in range(6)]
+    on = calibration(patch_net)
+    on = dataclasses.replace(on, inputs=torch.cat([planted(at=at) for at in places]), weights=on.weights[:6])
+    found = choose(patch_net, on)
+    assert ("occlusion" in {t.method for t in found.trials}) is tried
+    assert found.method == ("occlusion" if tried else "hirescam")
 
 
 def test_a_candidates_cost_is_counted_in_passes_whatever_the_clock_says(patch_net: nn.Module) -> None:

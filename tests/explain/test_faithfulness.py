@@ -67,6 +67,28 @@ def test_the_negated_map_has_the_opposite_gain() -> None:
     np.testing.assert_allclose(plus, -minus, rtol=1e-5)
 
 
+@pytest.mark.parametrize("steps", [2, 5, 8])
+def test_the_share_that_null_maps_are_compared_with_is_that_of_a_run_in_half_as_many_passes(steps: int) -> None:
+    model, inputs = Additive(), pictures()
+    weights, maps = class_weights(torch.zeros(3, dtype=torch.long), 2), torch.rand(3, 64, 64)
+    how = Deletion(patches=8, steps=steps)
+    half = relevance_gain(model, inputs, weights, maps, how).half
+    few = relevance_gain(model, inputs, weights, maps, how.halved)
+    np.testing.assert_allclose(half, few.share, rtol=1e-6)
+    np.testing.assert_allclose(half, few.half, rtol=1e-6)
+    assert (half != 0).all()
+
+
+def test_half_the_passes_give_the_same_area_by_the_midpoint_rule() -> None:
+    model, inputs = Additive(), pictures()
+    weights, maps = class_weights(torch.zeros(3, dtype=torch.long), 2), true_map(model, inputs)
+    how = Deletion(patches=8, steps=8)
+    assert [how.cuts, how.halved.cuts] == [(1, 2, 3, 4, 5, 6, 7), (1, 3, 5, 7)]
+    exact = relevance_gain(model, inputs, weights, maps, Deletion(patches=8, steps=64)).value
+    few = relevance_gain(model, inputs, weights, maps, how.halved).value
+    np.testing.assert_allclose(few, exact, rtol=0.05)
+
+
 def test_a_constant_map_gains_nothing_and_is_blank() -> None:
     model, inputs = Additive(), pictures()
     weights = class_weights(torch.zeros(3, dtype=torch.long), 2)
@@ -114,8 +136,8 @@ def asked(model: nn.Module, inputs: Tensor, weights: Tensor, make: object) -> Ga
     """The gate's answers for a method."""
     first = make(model, inputs, weights)
     null = matched_null(Meter(model, inputs, weights, passes=1), first.maps, HOW)
-    gain = relevance_gain(model, inputs, weights, first.maps, HOW)
-    return sanity_gate(model, inputs, weights, make, first=first, gain=gain, null=null)
+    shares = relevance_gain(model, inputs, weights, first.maps, HOW.halved).share
+    return sanity_gate(model, inputs, weights, make, first=first, shares=shares, null=null)
 
 
 @pytest.mark.parametrize("fake", [edges, gaussian])

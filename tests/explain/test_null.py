@@ -16,7 +16,7 @@ HOW = Deletion(patches=8, steps=8)
 
 
 def gain_of(shares: np.ndarray) -> Gain:
-    return Gain(value=shares, span=np.ones_like(shares), blank=np.zeros(len(shares), dtype=bool))
+    return Gain(value=shares, span=np.ones_like(shares), blank=np.zeros(len(shares), dtype=bool), half=shares)
 
 
 def test_the_p_value_is_the_maps_rank_among_null_maps() -> None:
@@ -64,3 +64,12 @@ def test_two_images_have_null_maps_enough_for_every_badge(patch_net: nn.Module) 
     assert set(badges(gain, null)) == {Badge.FAITHFUL}
     negated = relevance_gain(patch_net, inputs, weights, -maps, HOW)
     assert set(badges(negated, null)) == {Badge.NO_BETTER_THAN_NULL}
+
+
+def test_a_null_map_costs_half_the_passes_of_a_heatmap(patch_net: nn.Module) -> None:
+    inputs = torch.cat([planted(at=(8 * k, 8 * k)) for k in range(4)])
+    weights = class_weights(torch.zeros(4, dtype=torch.long), 2)
+    seen: list[int] = []
+    matched_null(Meter(patch_net, inputs, weights, passes=1, tell=seen.append), inputs.mean(1), HOW)
+    # Four images whole and filled; four deletions in each direction, where a heatmap takes seven.
+    assert sum(seen) == 4 * 2 + 39 * 2 * 4
