@@ -9,7 +9,9 @@ says has a copy and that has none planted is a false one, unless the same is sai
 are counted apart (``seen before``), to be looked at.
 
 The many images are mixtures of two photographs each, hashed as the pass hashes them, one in a hundred a copy with slight
-changes: stored hashes and features are all that the search is given.
+changes: stored hashes and features are all that the search is given. Before it is mixed, every photograph is given one
+contrast, is cut to a window of its own, and half of them are mirrored: whole photographs of their own contrast would make
+thousands of true copies of each other, wherever two mixtures share one photograph that outshines the other.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from zoo.statistics import perceptual_hashes
 
 Way = Callable[[Image.Image, np.random.Generator], Image.Image]
 _KEPT = 0.9  # of either side, by a crop
+_CONTRAST = 45  # grey levels, of the mixtures
 
 
 def crop(image: Image.Image, rng: np.random.Generator) -> Image.Image:
@@ -120,16 +123,19 @@ def many(context: Context, n: int, seed: int = 0) -> None:
 
 
 def mixed(context: Context, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Records and features of mixtures of two of the pictures, each with its own share."""
+    """Records and features of mixtures of parts of two of the pictures, each with its own share."""
     features = next(iter(context.embeddings.values())).astype(np.float32)
     size = len(context.dataset)
     one, other = rng.integers(0, size, n), rng.integers(0, size, n)
     share = rng.uniform(0.3, 0.7, n).astype(np.float32)
     statistics = context.statistics[one].copy()
-    for name in ("grey", "thumbnail"):
-        second = context.statistics[name][other].astype(np.float32)
-        weight = share.reshape(-1, *[1] * (second.ndim - 1))
-        statistics[name] = statistics[name] * weight + second * (1 - weight)
+    pictures = [whole(context, row) for row in range(size)]
+    for row in range(n):
+        weight = share[row]
+        mixture = weight * part(pictures[one[row]], rng) + (1 - weight) * part(pictures[other[row]], rng)
+        statistics["grey"][row] = np.clip(128 + _CONTRAST * mixture / mixture.std(), 0, 255)
+    small = statistics["grey"].reshape(n, 8, 4, 8, 4).mean(axis=(2, 4))
+    statistics["thumbnail"] = np.rint(small)[..., None]
     statistics["pixel_hash"] = rng.integers(0, 2**63, n)
     statistics["phash"] = [hashes(grey) for grey in statistics["grey"]]
     mixture = np.empty((n, features.shape[1]), dtype=np.float16)
@@ -138,6 +144,21 @@ def mixed(context: Context, n: int, rng: np.random.Generator) -> tuple[np.ndarra
         weight = share[rows, None]
         mixture[rows] = features[one[rows]] * weight + features[other[rows]] * (1 - weight)
     return statistics, mixture
+
+
+def whole(context: Context, row: int) -> Image.Image:
+    """One of the pictures, grey, no larger than its parts need."""
+    with Image.open(context.dataset.file(context.dataset.samples[row])) as image:
+        return image.convert("L").resize((128, 128), Image.Resampling.BOX)
+
+
+def part(picture: Image.Image, rng: np.random.Generator) -> np.ndarray:
+    """At least three quarters of either side, anywhere, mirrored or not: zero mean, unit variance, ``(32, 32)``."""
+    side = float(rng.uniform(0.75, 1)) * picture.width
+    left, top = rng.uniform(0, picture.width - side, 2)
+    cut = picture.resize((32, 32), Image.Resampling.BOX, box=(left, top, left + side, top + side))
+    pixels = np.asarray(cut, dtype=np.float32)[:, :: int(rng.choice((1, -1)))]
+    return (pixels - pixels.mean()) / max(float(pixels.std()), 1.0)
 
 
 def hashes(grey: np.ndarray) -> np.ndarray:

@@ -9,11 +9,13 @@ is a copy or only looks alike is then decided on small grey pictures, by laying 
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from zoo.blas import one_thread
 from zoo.registration import FloatArray, mismatch, turned
 
 Statistics = npt.NDArray[np.void]
@@ -21,7 +23,7 @@ HashArray = npt.NDArray[np.uint64]
 IntArray = npt.NDArray[np.int64]
 
 _SMALL = 200_000  # images up to which four bands of 16 bits keep the buckets short; three longer bands above
-_CHUNK = 1024  # pairs laid over each other at a time
+_CHUNK = 512  # pairs laid over each other at a time: few enough for a core's cache
 _FLAT = 0.02  # contrast under which a picture has no structure to hash
 
 
@@ -196,11 +198,18 @@ def _crop_candidates(
 
 def _confirmed(statistics: Statistics, pairs: IntArray, rule: CopyRule) -> IntArray:
     """Those of the candidates whose pixels agree once laid over each other, under the best flip or turn."""
+    from zoo.lanes import cores  # 1 s of torch that a mistake in the arguments need not wait for
+
     keep = np.zeros(len(pairs), dtype=bool)
-    for start in range(0, len(pairs), _CHUNK):
+
+    def confirm(start: int) -> None:
         chunk = slice(start, start + _CHUNK)
         first, second = (statistics["grey"][side].astype(np.float32) for side in pairs[chunk].T)
         keep[chunk] = _best_mismatch(first, second) <= rule.mismatch
+
+    with one_thread(), ThreadPoolExecutor(cores()) as threads:
+        for _ in threads.map(confirm, range(0, len(pairs), _CHUNK)):
+            pass
     return pairs[keep]
 
 

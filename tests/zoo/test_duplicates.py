@@ -7,7 +7,7 @@ from PIL import Image, ImageOps
 from tests import faults
 from zoo.duplicates import copies, duplicate_groups, merge, near_hashes
 from zoo.neighbours import nearest, reduce
-from zoo.registration import mismatch
+from zoo.registration import _coarse, _hypotheses, _resampling, mismatch
 from zoo.statistics import STATISTICS
 
 
@@ -100,6 +100,39 @@ def test_a_crop_lies_on_its_picture_and_another_picture_does_not():
     left = mismatch(np.stack([first, grey, cut]), np.stack([second, cut, grey]))
     assert left[0] > 1
     assert (left[1:] < 0.3).all()
+
+
+@pytest.mark.parametrize("kept", [0.82, 0.87, 0.9, 0.95])
+def test_crops_of_any_size_down_to_four_fifths_are_found(kept):
+    rng = np.random.default_rng(3)
+    whole = [photograph(rng) for _ in range(40)]
+    side = round(64 * kept)
+    corners = rng.integers(0, 64 - side + 1, (40, 2)).tolist()
+    parts = [
+        image.crop((left, top, left + side, top + side)) for image, (left, top) in zip(whole, corners, strict=True)
+    ]
+    grey, cut = (
+        np.stack([np.asarray(i.convert("L").resize((32, 32)), dtype=np.float32) for i in images])
+        for images in (whole, parts)
+    )
+    assert (mismatch(grey, cut) < 0.3).mean() >= 0.95
+    assert (mismatch(cut, grey) < 0.3).mean() >= 0.95
+    assert (mismatch(grey, np.roll(cut, 1, axis=0)) > 0.3).all()
+
+
+@pytest.mark.parametrize("side", [8, 16])
+def test_the_coarse_search_finds_what_correlating_every_window_finds(side):
+    rng = np.random.default_rng(5)
+    whole, part = (p - p.mean(axis=(1, 2), keepdims=True) for p in rng.normal(0, 30, (2, 6, side, side)))
+    found, which = _coarse(np.float32(whole), np.float32(part))
+    for k in range(6):
+        expected = [
+            np.corrcoef((_resampling(side, s, top) @ whole[k] @ _resampling(side, s, left).T).ravel(), part[k].ravel())
+            for s, top, left in _hypotheses().tolist()
+        ]
+        agreement = [table[0, 1] for table in expected]
+        assert which[k] == np.argmax(agreement)
+        assert found[k] == pytest.approx(max(agreement), abs=1e-3)
 
 
 def test_neighbours_are_those_of_all_pairs():
