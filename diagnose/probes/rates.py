@@ -62,7 +62,7 @@ class Rates(Probe):
             seen.append(self._schedule(context, context.schedule))
         if context.model is not None:
             seen.append(self._optimizer(context))
-        if run is not None:
+        if run is not None and (run.finished or diverged(run)):  # the curve of what was cut short is no curve
             seen += [self._rate(context, run), self._epochs(context, run)]
         return seen
 

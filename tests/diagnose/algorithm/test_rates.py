@@ -44,6 +44,16 @@ def test_a_flat_curve_is_not_trained_longer():
     assert seen.changes == ()
 
 
+@pytest.mark.parametrize(
+    ("losses", "finished", "named"),
+    [([0.9, 0.9], True, True), ([0.9, 0.9], False, False), ([0.9, float("nan")], False, True)],
+)
+def test_the_curve_of_a_training_cut_short_says_nothing_unless_it_diverged(losses, finished, named):
+    context = AlgorithmContext(num_classes=2, runs=(replace(run(Variant(), losses), finished=finished),))
+    causes = {"learning-rate", "too-few-epochs"} if named else set()
+    assert {o.cause for o in Rates().observe(context)} == causes
+
+
 @pytest.mark.parametrize(("epochs", "certainty"), [(1, Certainty.NONE), (2, Certainty.NONE), (8, Certainty.SURE)])
 def test_statistics_are_stale_after_a_handful_of_updates_whoever_is_at_fault(audited, epochs, certainty):
     """Thirteen updates an epoch: the initial statistics still make up a quarter after the first, 6 % after the second."""
