@@ -44,7 +44,7 @@ _AUDITS: tuple[tuple[str, type[Any], bool], ...] = (
 )
 _LEAST_IMAGES = 120
 _LEAST_SCORED = 200
-_EXPECTED_RUNS = 6
+_EXPECTED_RUNS = 8
 _MOST_OF_IT = 0.8
 #: Accuracy that sound code should reach on some hundred digits, handed over as a file or as a command. A choice, not measured
 #: on many files: a linear probe reaches more, and a network that learns nothing a tenth.

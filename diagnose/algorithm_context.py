@@ -143,6 +143,16 @@ class AlgorithmContext:
         known = (self.complete(before) or loses) and (self.complete(after) or wins)
         return change if known else None
 
+    def lift(self, run: RunFacts, predictions: tuple[int, ...]) -> Estimate:
+        """Accuracy that other predictions of one trained model win on the same pictures.
+
+        What changes sides by chance counts: a model that knows nothing is right on others after every change.
+        """
+        pair = _pair(run, dataclasses.replace(run, predictions=predictions))
+        error = math.sqrt(pair.var() / len(pair) + self.spread**2)
+        value = float(pair.mean())
+        return Estimate(value=value, interval=(value - 1.96 * error, value + 1.96 * error))
+
     def compare(self, before: tuple[RunFacts, ...], after: tuple[RunFacts, ...]) -> Estimate | None:
         """The same of any two groups of trainings on the same pictures; ``None`` where no seed is in both."""
         first, second = ({run.seed: run for run in runs} for runs in (before, after))

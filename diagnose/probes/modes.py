@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from diagnose.algorithm_context import AlgorithmContext
+from diagnose.algorithm_context import AlgorithmContext, significant
 from diagnose.check import ALGORITHM_CHECKS
 from diagnose.findings import Estimate, Evidence, Kind
 from diagnose.probe import Certainty, Observation, Probe
@@ -104,15 +104,14 @@ class Modes(Probe):
         )
 
     def _statistics(self, context: AlgorithmContext, model: ModelFacts, run: RunFacts | None) -> Observation:
-        lift = run.restated - run.accuracy if run is not None and run.restated is not None else 0.0
+        won = context.lift(run, run.restated) if run is not None and run.restated is not None else None
+        lift = won.value if won is not None else 0.0
         tiny = context.loaded is not None and context.loaded.batch_size < self.least_batch and model.batchnorms > 0
-        stale = lift > self.least_lift
+        stale = won is not None and significant(won, self.least_lift)
         untracked = model.untracked > 0
         # Never having trained in training mode explains wrong statistics: that is named there.
         explained = run is not None and (run.training_mode < self.least_training or self._hardly_begun(context, run))
-        points = None
-        if stale and not tiny and not explained:
-            points = Estimate(value=lift, interval=(lift - 2 * context.spread, lift + 2 * context.spread))
+        points = won if stale and not tiny and not explained else None
         message = f"Batch-norm statistics estimated anew win {lift:.1%}."
         if untracked:
             message = f"{model.untracked} batch-norm layers keep no running statistics: scores depend on the batch."

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from diagnose.algorithm_context import AlgorithmContext
+from diagnose.algorithm_context import AlgorithmContext, significant
 from diagnose.check import ALGORITHM_CHECKS
-from diagnose.findings import Estimate, Evidence, Kind
+from diagnose.findings import Evidence, Kind
 from diagnose.probe import Certainty, Observation, Probe
 from diagnose.sandbox.measurements import ModelFacts, TransformFacts, Variant
 
@@ -98,14 +97,11 @@ class Pixels(Probe):
     def _order(self, context: AlgorithmContext, transform: TransformFacts) -> Observation:
         exchanged = transform.eval_channels not in ((), (0, 1, 2))
         run = context.theirs
-        lift = run.flipped - run.accuracy if run is not None and run.flipped is not None else 0.0
-        points = None
-        if not exchanged and lift > max(self.least_flip, context.threshold):
-            # Nothing in the transform: the pictures themselves or the model exchange the channels.
-            # At least as many pictures changed sides as were won: McNemar's error, and that of the seeds.
-            count = run.validation if run is not None else 1
-            reach = 1.96 * math.sqrt(lift * (1 - lift) / count + context.spread**2)
-            points = Estimate(value=lift, interval=(lift - reach, lift + reach))
+        won = context.lift(run, run.flipped) if run is not None and run.flipped is not None else None
+        lift = won.value if won is not None else 0.0
+        # Nothing in the transform: the pictures themselves or the model exchange the channels.
+        hidden = not exchanged and won is not None and significant(won, max(self.least_flip, context.threshold))
+        points = won if hidden else None
         return Observation(
             cause="channel-order",
             certainty=Certainty.SURE if exchanged else Certainty.HINT if points else Certainty.NONE,

@@ -15,6 +15,9 @@ from diagnose.sandbox.measurements import RunFacts, ScheduleFacts, Variant
 TEN_TIMES, TENTH = Variant(learning_rate=10.0), Variant(learning_rate=0.1)
 HUNDRED_TIMES, HUNDREDTH = Variant(learning_rate=100.0), Variant(learning_rate=0.01)
 
+#: Learning rates by kind of optimizer: the least and the most that people choose, and one in the middle.
+USUAL = (("Adam", (1e-5, 2e-2, 1e-3)), ("RMSprop", (1e-5, 2e-2, 1e-3)), ("SGD", (1e-3, 1.0, 3e-2)))
+
 
 @ALGORITHM_CHECKS.register("rates")
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +27,8 @@ class Rates(Probe):
     What it does: Reads the loss curve (diverged, still falling), the learning rate over the whole training (gone before
     the training is, rising to the end), and the optimizer's settings; then trains with the rate ten times larger and
     smaller, with a known-good optimizer, without their schedule, and for longer.
+
+    A rate that is unusual for its kind of optimizer is brought to the usual one first.
 
     Why it is bad: Too high a rate diverges or bounces; too low a rate, a schedule that decays in steps what was
     meant in epochs, or too few epochs stop far from the optimum.
@@ -69,12 +74,16 @@ class Rates(Probe):
     def _rate(self, context: AlgorithmContext, run: RunFacts) -> Observation:
         high, low = diverged(run), self._creeping(context, run)
         changes = self._changes(run, high=high, low=low)
+        unusual = _to_usual(context)
+        if unusual is not None:
+            near = [c for c in changes if (c.learning_rate > 1) == (unusual.learning_rate > 1) and c != unusual]
+            changes = (unusual, *near)
         best = max((c for c in changes if context.gain(c)), key=lambda c: _value(context, c), default=changes[0])
         word = "low" if best.learning_rate > 1 else "high"
         rate = context.model.learning_rate if context.model is not None else 0.0
         return Observation(
             cause="learning-rate",
-            certainty=Certainty.HINT if high or low else Certainty.NONE,
+            certainty=Certainty.HINT if high or low or unusual is not None else Certainty.NONE,
             message=f"The learning rate {rate:g} looks too {word}: {_story(run)}.",
             remedy=f"Try lr={rate * best.learning_rate:.2g}.",
             evidence=(Evidence(statistic="learning rate", value=rate),),
@@ -157,6 +166,19 @@ class Rates(Probe):
             evidence=(Evidence(statistic="epsilon", value=model.epsilon, reference=self.most_epsilon),),
             changes=(Variant(reference=("optimizer",)),) if has or odd else (),
         )
+
+
+def _to_usual(context: AlgorithmContext) -> Variant | None:
+    """The power of ten that brings a rate outside of what is usual for its kind of optimizer to the middle of that."""
+    model = context.model
+    if model is None or model.learning_rate <= 0 or context.base.learning_rate != 1:
+        return None
+    if "optimizer" in context.base.reference:
+        return None
+    least, most, middle = next((u for kind, u in USUAL if kind in model.optimizer), (0.0, math.inf, 1.0))
+    if least <= model.learning_rate <= most:
+        return None
+    return Variant(learning_rate=10.0 ** round(math.log10(middle / model.learning_rate)))
 
 
 def diverged(run: RunFacts) -> bool:

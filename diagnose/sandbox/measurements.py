@@ -301,8 +301,8 @@ class RunFacts:
         labels: Their labels.
         train_accuracy: On (at most 256) training pictures, evaluation transform.
         relabelled: Validation accuracy under the best permutation of the classes.
-        restated: Accuracy after batch-norm statistics were estimated anew; ``None`` without batch-norm, and of swaps.
-        flipped: Accuracy with the channel order reversed at evaluation; only of the algorithm as it stands.
+        restated: Predictions after batch-norm statistics were estimated anew; ``None`` without batch-norm, and of swaps.
+        flipped: Predictions with the channel order reversed at evaluation; only of the algorithm as it stands.
         training_mode: Share of the steps' forward passes, after the first evaluation, that found the model in training
             mode.
         evaluation_mode: The same of the passes of their ``evaluate``; 0 is right.
@@ -322,8 +322,8 @@ class RunFacts:
     labels: tuple[int, ...]
     train_accuracy: float
     relabelled: float
-    restated: float | None
-    flipped: float | None
+    restated: tuple[int, ...] | None
+    flipped: tuple[int, ...] | None
     training_mode: float
     evaluation_mode: float
     clipped: float

@@ -148,8 +148,8 @@ def _measure(bench: Workbench, built: Built, eval_data: Transformed, outputs: Te
         "predictions": tuple(int(g) for g in guesses),
         "train_accuracy": float((train_guesses == np.asarray(sample.train_labels)).mean()),
         "relabelled": best_permutation(labels, guesses, bench.num_classes),
-        "flipped": _flipped(built, eval_data, labels) if whole else None,
-        "restated": _restated(built, train_data, eval_data, labels) if whole else None,
+        "flipped": _guesses(predict(built.model, eval_data, flip=True)) if whole else None,
+        "restated": _restated(built, train_data, eval_data) if whole else None,
     }
 
 
@@ -161,13 +161,12 @@ def best_permutation(labels: Any, guesses: Any, num_classes: int) -> float:
     return float(counts[linear_sum_assignment(counts, maximize=True)].sum() / len(labels))
 
 
-def _flipped(built: Built, eval_data: Transformed, labels: Any) -> float:
-    """Accuracy with the order of the channels reversed."""
-    return float((predict(built.model, eval_data, flip=True).argmax(1).numpy() == labels).mean())
+def _guesses(outputs: Tensor) -> tuple[int, ...]:
+    return tuple(outputs.argmax(1).tolist())
 
 
-def _restated(built: Built, train_data: Transformed, eval_data: Transformed, labels: Any) -> float | None:
-    """Validation accuracy after every batch-norm layer averaged its statistics over training pictures anew."""
+def _restated(built: Built, train_data: Transformed, eval_data: Transformed) -> tuple[int, ...] | None:
+    """Predictions after every batch-norm layer averaged its statistics over training pictures anew."""
     if not restate(built.model, lambda: predict(built.model, train_data, training=True)):
         return None
-    return float((predict(built.model, eval_data).argmax(1).numpy() == labels).mean())
+    return _guesses(predict(built.model, eval_data))

@@ -310,8 +310,12 @@ def test_what_is_done_to_their_weights_is_void_where_their_network_is_replaced()
         assert combine(change, network) == combine(network, change) == network
 
 
-@pytest.mark.parametrize(("flipped", "outcome"), [(0.44, Outcome.PASS), (0.60, Outcome.FAIL)])
-def test_a_few_pictures_won_by_reversing_the_channels_are_chance(flipped, outcome):
+@pytest.mark.parametrize(
+    ("lost", "won", "outcome"), [(0, 4, Outcome.PASS), (0, 20, Outcome.FAIL), (36, 46, Outcome.PASS)]
+)
+def test_a_few_pictures_won_by_reversing_the_channels_are_chance(lost, won, outcome):
+    """Of 40 right ones some are lost and of 60 wrong ones some are won: ten more, where all change sides, are chance."""
+    flipped = (1,) * lost + (0,) * (40 - lost + won) + (1,) * (60 - won)
     transform = replace(FLIPPED, random_train=False, similarity=1.0)
     context = replace(measured(replace(run(AS_IT_IS, 40), flipped=flipped), run(REFERENCE, 90)), transform=transform)
     context = replace(context, model=MODEL)

@@ -54,10 +54,31 @@ def test_the_curve_of_a_training_cut_short_says_nothing_unless_it_diverged(losse
     assert {o.cause for o in Rates().observe(context)} == causes
 
 
+@pytest.mark.parametrize(
+    ("optimizer", "rate", "first"),
+    [("Adam", 1.0, 0.001), ("AdamW", 1e-7, 1e4), ("SGD", 1e-5, 1e3), ("SGD", 0.1, 10.0), ("Lion", 1.0, 10.0)],
+)
+def test_a_rate_that_nobody_chooses_is_first_brought_to_the_usual_one(audited, optimizer, rate, first):
+    context = audited(source_of("base"))
+    model = replace(context.model, optimizer=optimizer, learning_rate=rate)
+    fitted = replace(run(Variant(), [0.5, 0.1, 0.1, 0.1]), train_accuracy=1.0)
+    context = replace(context, model=model, runs=(fitted,))
+    (seen,) = [o for o in Rates().observe(context) if o.cause == "learning-rate"]
+    assert seen.changes[0].learning_rate == pytest.approx(first)
+    assert (seen.certainty is Certainty.HINT) == (first != 10.0)
+
+
 @pytest.mark.parametrize(("epochs", "certainty"), [(1, Certainty.NONE), (2, Certainty.NONE), (8, Certainty.SURE)])
 def test_statistics_are_stale_after_a_handful_of_updates_whoever_is_at_fault(audited, epochs, certainty):
     """Thirteen updates an epoch: the initial statistics still make up a quarter after the first, 6 % after the second."""
-    stale = replace(run(Variant(), [1.0] * epochs), images=416, restated=1.0)
+    stale = replace(
+        run(Variant(), [1.0] * epochs),
+        images=416,
+        validation=200,
+        predictions=(1,) * 200,
+        labels=(0,) * 200,
+        restated=(0,) * 200,
+    )
     context = replace(audited(source_of("base")), runs=(stale,))
     (seen,) = [o for o in Modes().observe(context) if o.cause == "batchnorm-statistics"]
 
