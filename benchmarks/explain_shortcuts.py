@@ -4,7 +4,7 @@ Pictures of three shapes; one class bears a corner mark, a frame or a background
 others with one minus it. The healthy twins bear the same marks in half of all pictures, whatever the class. A small
 net is trained on each set from scratch; the search sees held-out pictures.
 
-    python benchmarks/explain_shortcuts.py --seeds 4 --healthy 30
+    python -m benchmarks.explain_shortcuts --seeds 4 --healthy 30 --rows shortcuts.jsonl --seconds 600    # again: goes on
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import argparse
 import json
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -110,23 +111,39 @@ def _rounded(shortcut: Shortcut) -> list[list[float]]:
     return [np.round([e.difference, *e.interval], 3).tolist() for e in effects]
 
 
+def report(rows: list[dict[str, object]]) -> None:
+    print("| planted | correlation | confirmed | runs |\n|---|---|---|---|")
+    for kind in KINDS:
+        for correlation in (1.0, 0.9, 0.7):
+            some = [r for r in rows if r["kind"] == kind and r["correlation"] == correlation]
+            print(f"| {kind} | {correlation:.0%} | {sum(bool(r['hit']) for r in some)} | {len(some)} |")
+    healthy = [r for r in rows if r["correlation"] == 0.5]
+    print(f"| the same marks, uncorrelated | | {sum(bool(r['confirmed']) for r in healthy)} | {len(healthy)} |")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=4)
     parser.add_argument("--healthy", type=int, default=30)
+    parser.add_argument("--rows", type=Path, required=True, help="One JSON line a case; those that are there stay.")
+    parser.add_argument("--seconds", type=float, default=1e9, help="Stop starting cases after this long.")
     arguments = parser.parse_args()
+    path: Path = arguments.rows
+    rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.exists() else []
+    done = {(r["kind"], r["correlation"], r["seed"]) for r in rows}
+    planted = [(k, c, s) for s in range(arguments.seeds) for c in (1.0, 0.9, 0.7) for k in KINDS]
+    healthy = [(KINDS[s % len(KINDS)], 0.5, 100 + s) for s in range(arguments.healthy)]
     start = time.perf_counter()
-    planted = [one_case(k, c, s) for c in (1.0, 0.9, 0.7) for k in KINDS for s in range(arguments.seeds)]
-    healthy = [one_case(KINDS[s % len(KINDS)], 0.5, 100 + s) for s in range(arguments.healthy)]
-    print("| planted | correlation | confirmed | runs |\n|---|---|---|---|")
-    for kind in KINDS:
-        for correlation in (1.0, 0.9, 0.7):
-            some = [r for r in planted if r["kind"] == kind and r["correlation"] == correlation]
-            print(f"| {kind} | {correlation:.0%} | {sum(bool(r['hit']) for r in some)} | {len(some)} |")
-    false = sum(bool(r["confirmed"]) for r in healthy)
-    print(f"| the same marks, uncorrelated | | {false} | {len(healthy)} |")
-    print(f"\n{time.perf_counter() - start:.0f} s", file=sys.stderr)
-    print(json.dumps([*planted, *healthy]), file=sys.stderr)
+    for case in [*planted, *healthy]:
+        if case in done:
+            continue
+        if time.perf_counter() - start > arguments.seconds:
+            print("There are more.", file=sys.stderr)
+            break
+        rows.append(one_case(*case))
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(rows[-1]) + "\n")
+    report(rows)
 
 
 if __name__ == "__main__":
