@@ -115,27 +115,31 @@ class Race:
 
         Args:
             names: Candidates, the cheapest first.
-            reserve: Dearer ones, that join where after the first round none of the others clearly knows anything.
+            reserve: Dearer ones, that are measured where in the end none of the others clearly knows anything.
             left: Told after each candidate's round how many images it was measured on, and how many candidates are
                 still in.
 
         Raises:
             AttributionError: None gives a map.
         """
+        alive, images = self._narrowed(names, left)
+        if not any(self._knows(name) for name in alive):
+            alive += self._round(reserve, images, left)
+        if not alive:
+            raise AttributionError("No method gives a heatmap of this model.", remedy="Name one with --method.")
+        return max(alive, key=self._mean)
+
+    def _narrowed(self, names: Sequence[str], left: Callable[[int, int], None]) -> tuple[list[str], int]:
+        """Those that no other is clearly ahead of, and how many images they were measured on."""
         count, alive = len(self._calibration.inputs), list(names)
         for stop in [*(r for r in ROUNDS if r < count), count]:
             alive = self._round(alive, stop, left)
-            if reserve and not any(self._knows(name) for name in alive):
-                alive += self._round(reserve, stop, left)
-            reserve = ()
-            if not alive:
-                raise AttributionError("No method gives a heatmap of this model.", remedy="Name one with --method.")
             for name in self._behind(alive):
                 self.trials[name] = replace(self.trials[name], note=f"clearly behind after {stop} images")
                 alive.remove(name)
-            if len(alive) == 1:
+            if len(alive) <= 1:
                 break
-        return max(alive, key=self._mean)
+        return alive, stop
 
     def _mean(self, name: str) -> float:
         return float(np.mean(self._values[name]))
@@ -195,7 +199,7 @@ class Race:
 
     def _behind(self, alive: Sequence[str]) -> list[str]:
         """Those whose gain lies clearly under the best one's, by Student's test of the paired differences."""
-        best = max(alive, key=self._mean)
+        best = max(alive, key=self._mean, default="")
         return [name for name in alive if _is_above(np.subtract(self._values[best], self._values[name]))]
 
 
