@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from html.parser import HTMLParser
@@ -11,6 +12,9 @@ import torch
 from PIL import Image
 
 from explain import Badge, Classifier, Deletion, ExplainSettings, Explanations, explain
+from explain.claims import Effect, Level, Shortcut
+from explain.outputs import class_scales
+from explain.report import report_html
 from tests.explain.conftest import tiny
 from zoo.errors import DataError, OptionError
 from zoo.preprocess import Preprocess
@@ -79,6 +83,18 @@ def test_names_are_escaped_and_the_report_fetches_nothing(
     assert sources
     assert all(source.startswith("data:image/") for source in sources)
     assert not re.search(r"url\(|@import", text)
+
+
+@pytest.mark.parametrize(("tested", "said"), [(False, "None could be tested"), (True, "None is confirmed")])
+def test_the_report_says_whether_suspected_places_could_be_tested_at_all(
+    classifier: Classifier, pictures: list[object], *, tested: bool, said: str
+) -> None:
+    found = explain(classifier, pictures[:2], method="hirescam", settings=QUICK)
+    effect = Effect(effect=0.1, control=0.1, interval=(-0.1, 0.1), sample_size=9) if tested else None
+    level = Level.NOT_CONFIRMED if tested else Level.SUSPECT
+    suspect = Shortcut(label=0, region="rim", level=level, relevance=0.4, area=0.3, erased=effect, pasted=effect)
+    page = report_html(dataclasses.replace(found, shortcuts=(suspect,)), class_scales(found))
+    assert re.findall("None [a-z ]+", page) == [said]
 
 
 def test_the_same_seed_gives_the_same_bytes(classifier: Classifier, pictures: list[object], tmp_path: Path) -> None:
