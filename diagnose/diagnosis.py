@@ -149,6 +149,8 @@ def diagnose_fully(  # noqa: PLR0913 - the ladder has that many rungs
     files = [Path(predictions)] if predictions is not None else () if run is None else run.predictions
     read_all_predictions(files, dataset)  # a mistake in a file is told before the pass, not after it
     cards = bundled_backbones() if options.backbones is None else [card(name) for name in options.backbones]
+    if unlearnable(dataset.labels):
+        cards = []  # the pictures are read, as far as reports need them; no model has to look at them
     features = embed(dataset, cards, device=device, offline=offline, progress=progress)
     context = Context(
         dataset=features.dataset,
@@ -165,7 +167,7 @@ def diagnose_fully(  # noqa: PLR0913 - the ladder has that many rungs
     def embed_digits(digits: Dataset) -> npt.NDArray[np.floating]:
         return embed(digits, cards[:1], device=device, offline=offline).matrix(cards[0].name)
 
-    control = _positive_control(embed_digits, cards[0])
+    control = _positive_control(embed_digits, cards[0]) if cards else None
     if options.escalate is None:
         fine_tuned = partial(escalation.fine_tuned, device=device, offline=offline)
         options = replace(options, escalate=fine_tuned if _worth_training(options) else None)
@@ -235,19 +237,26 @@ def examine(
     return Diagnosis(verdict=adjudicate(results), context=context, seconds_by_check=tuple(laboratory.seconds))
 
 
-def unusable(context: Context) -> str:  # noqa: PLR0911 - one return a reason
-    """Why nothing can be told of this data; empty where something can."""
-    counts = np.bincount(context.labels, minlength=context.num_classes)
-    n, classes = len(context.dataset), int((counts > 0).sum())
-    if n == 0:
-        reasons = sorted({skipped.reason for skipped in context.dataset.skipped})
-        return f"no picture can be read ({', '.join(reasons[:3]) or 'there is none'})."
-    if classes < 2:
-        return f"all {n} pictures have one label; there is nothing to tell apart."
+def unlearnable(labels: npt.NDArray[np.integer]) -> str:
+    """Why nothing can be learnt of pictures with these labels ``(n,)``, whatever they show; empty where something can."""
+    n, counts = len(labels), np.bincount(labels)
+    if int((counts > 0).sum()) < 2:
+        return f"all {n} pictures have one label; there is nothing to tell apart. Each class needs a folder of its own."
     if n < _FEWEST:
         return f"{n} pictures are too few to learn from and to be judged on; collect at least {_FEWEST}."
     if int((counts >= 2).sum()) < 2:
         return "fewer than two classes have two pictures, one to learn from and one to be judged on."
+    return ""
+
+
+def unusable(context: Context) -> str:
+    """Why nothing can be told of this data; empty where something can."""
+    n = len(context.dataset)
+    if n == 0:
+        reasons = sorted({skipped.reason for skipped in context.dataset.skipped})
+        return f"no picture can be read ({', '.join(reasons[:3]) or 'there is none'})."
+    if reason := unlearnable(context.labels):
+        return reason
     if len(np.unique(context.statistics["pixel_hash"])) == 1:
         return f"all {n} pictures are the same picture."
     if len(np.unique(context.labels[context.train])) < 2:

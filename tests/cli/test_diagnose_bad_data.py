@@ -72,6 +72,12 @@ def test_data_that_nothing_can_be_told_of_says_why(tmp_path, counts, alike, reas
     assert reason in " ".join(done.stdout.split())
 
 
+def test_where_labels_alone_say_that_nothing_can_be_learnt_no_model_looks_at_the_pictures(tmp_path):
+    context = diagnosis.diagnose_fully(write(tmp_path / "data", {"cat": 12}, alike=False)).context
+    assert context is not None
+    assert (len(context.statistics), context.embeddings) == (12, {})
+
+
 def test_data_that_cannot_be_read_says_why_and_its_pages_are_written_all_the_same(tmp_path):
     folder = tmp_path / "data"
     for name in ("cat", "dog"):
