@@ -1,9 +1,9 @@
 """How often a badge is wrong: maps that know nothing of their image, judged like any other.
 
-    python -m benchmarks.explain_badge PHOTOGRAPHS --images 48 --draws 20
+    python -m benchmarks.explain_badge PHOTOGRAPHS --images 64 --draws 12
 
-The bundled Lite0 with its ImageNet head. Again and again some images are drawn for the null, as many as a choice is
-judged on, and the maps of the rest are judged against it: of other images, the same mirrored, a centred blob, blurred
+The bundled Lite0 with its ImageNet head. Again and again 32 images are drawn for the null, with maps of as many
+of them as a choice is judged on, and the maps of the rest are judged against it: of other images, the same mirrored, a centred blob, blurred
 noise. The badge promises that at most one in twenty of them is called faithful. The images' own maps stand in the first
 row. How far the share of faithful ones varies from one null to the next stands in brackets (standard deviation).
 """
@@ -18,12 +18,14 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from explain import Badge, Deletion, attribute, class_weights, find_structure
+from explain import Badge, Deletion, ExplainSettings, attribute, class_weights, find_structure
 from explain.choice import JUDGED
 from explain.faithfulness import Gain, Meter
 from explain.null import badges, centre_gaussian, matched_null
 from zoo.catalog import card
 from zoo.weights import load
+
+CALIBRATION = ExplainSettings().calibration
 
 
 def photographs(root: Path, count: int, seed: int) -> Tensor:
@@ -46,8 +48,8 @@ def rest_of(gain: Gain, rest: np.ndarray) -> Gain:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("photographs", type=Path)
-    parser.add_argument("--images", type=int, default=48)
-    parser.add_argument("--draws", type=int, default=20)
+    parser.add_argument("--images", type=int, default=64)
+    parser.add_argument("--draws", type=int, default=12)
     parser.add_argument("--method", default="hirescam")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
@@ -71,12 +73,14 @@ def main() -> None:
     found: dict[str, list[list[Badge]]] = {name: [] for name in judged}
     for draw in range(arguments.draws):
         drawn = np.random.default_rng(draw).permutation(len(inputs))
-        few, rest = drawn[:JUDGED], drawn[JUDGED:]
-        null = matched_null(Meter(model, inputs[few], weights[few], passes=1000), own[few], how, seed=draw)
+        few, rest = drawn[:CALIBRATION], drawn[CALIBRATION:]
+        null = matched_null(Meter(model, inputs[few], weights[few], passes=1000), own[few[:JUDGED]], how, seed=draw)
         for name, gain in gains.items():
             found[name].append(badges(rest_of(gain, rest), null))
-    count = arguments.draws * (len(inputs) - JUDGED)
-    print(f"{arguments.draws} nulls of {JUDGED} images each, {count} maps of each kind judged, {arguments.method}\n")
+    count = arguments.draws * (len(inputs) - CALIBRATION)
+    print(
+        f"{arguments.draws} nulls of {CALIBRATION} images each, {count} maps of each kind judged, {arguments.method}\n"
+    )
     print("| map | faithful | weak | no better than null |\n|---|---|---|---|")
     for name, words in found.items():
         shares = {b: np.array([w.count(b) / len(w) for w in words]) for b in Badge}

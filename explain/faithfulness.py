@@ -132,6 +132,11 @@ class Meter:
         self._ends = np.full((len(inputs), 2), np.nan)
         self._tell = tell
 
+    @property
+    def images(self) -> int:
+        """How many images there are."""
+        return len(self._inputs)
+
     def gain(self, maps: Tensor, how: Deletion, which: Tensor | None = None) -> Gain:
         """Gains of maps ``(m, rows, columns)``.
 

@@ -21,7 +21,7 @@ from explain.sanity import Answer, Gate
 from zoo import cache
 from zoo.run import version
 
-_FORMAT = 3  # of what ``choose`` measures and of the file; a change there makes every choice anew
+_FORMAT = 4  # of what ``choose`` measures and of the file; a change there makes every choice anew
 _KEPT = 64  # choices, the latest made
 _NOTE = "explanations.json"
 

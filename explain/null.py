@@ -78,21 +78,24 @@ def matched_null(meter: Meter, maps: Tensor, how: Deletion, *, seed: int = 0) ->
     Such maps share the blur and the centre bias of the method and the data, but know nothing of the image. A third are
     Gaussians. Where the images are too few, other images' maps shifted by random distances make up the number.
 
+    The null maps are spread over all images: gains on one image are alike (on photographs of clothing three fifths of
+    their variance lies between images), and a rank among few images' gains would promise more than it holds.
+
     Args:
         meter: Holds the calibration images, at least two.
-        maps: Their heatmaps by the method in question.
+        maps: Heatmaps of the first of them, at least two, by the method in question.
         how: Patches and steps of the maps that are to be judged; the null takes every second step.
         seed: Of the pairing.
     """
-    count = len(maps)
+    images, count = meter.images, len(maps)
     shift = np.random.default_rng(seed).permutation(np.arange(1, count))[:2]
     kinds = [maps.roll(int(k), 0) for k in shift] + [centre_gaussian(*maps.shape[1:]).expand_as(maps)]
     generator = seeded(seed, torch.device("cpu"))
-    while len(kinds) * count < NULL_MAPS:
+    while len(kinds) * images < NULL_MAPS:
         kinds.append(_displaced(maps.roll(1, 0), generator))
     # As many of each kind, spread over the images, and no pair twice.
-    pairs = [(k % count, (k % count + k // count) % len(kinds)) for k in range(NULL_MAPS)]
-    nulls = torch.stack([kinds[kind][image] for image, kind in pairs])
+    pairs = [(k % images, (k % images + k // images) % len(kinds)) for k in range(NULL_MAPS)]
+    nulls = torch.stack([kinds[kind][image % count] for image, kind in pairs])
     return Null(shares=meter.gain(nulls, how.halved, torch.tensor([image for image, _ in pairs])).share)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from explain import Badge, Deletion, class_weights, relevance_gain
 from explain.faithfulness import Gain, Meter
@@ -73,3 +73,23 @@ def test_a_null_map_costs_half_the_passes_of_a_heatmap(patch_net: nn.Module) -> 
     matched_null(Meter(patch_net, inputs, weights, passes=1, tell=seen.append), inputs.mean(1), HOW)
     # Four images whole and filled; four deletions in each direction, where a heatmap takes seven.
     assert sum(seen) == 4 * 2 + 39 * 2 * 4
+
+
+def test_null_maps_are_spread_over_all_images_though_only_some_have_a_map(patch_net: nn.Module) -> None:
+    inputs = torch.cat([planted(at=(8 * (k % 6), 8 * (k // 6))) for k in range(32)])
+    weights = class_weights(torch.zeros(32, dtype=torch.long), 2)
+    seen: list[tuple[Tensor, Tensor]] = []
+
+    class Watched(Meter):
+        def gain(self, maps: Tensor, how: Deletion, which: Tensor | None = None) -> Gain:
+            assert which is not None
+            seen.append((maps, which))
+            return super().gain(maps, how, which)
+
+    maps = inputs[:16].mean(1)
+    matched_null(Watched(patch_net, inputs, weights, passes=1), maps, HOW)
+    ((nulls, which),) = seen
+    assert torch.bincount(which).tolist() == [2] * 7 + [1] * 25
+    # No image is judged by its own map.
+    own = [bool((inputs[k].mean(0) == null).all()) for null, k in zip(nulls, which.tolist(), strict=True)]
+    assert not any(own)
