@@ -46,41 +46,43 @@ class FrozenParameters(Probe):
         share = model.optimised / model.parameters
         pretrained = is_pretrained(model)
         step = context.step
-        stuck = step is not None and self._stuck(step, step.moved)
-        new_stuck = step is not None and self._stuck(step, step.new_moved)
+        stuck = step is not None and self._stuck(step, step.reached)
+        new_stuck = step is not None and self._stuck(step, step.new_reached)
         sure = not model.head_optimised or (share < self.least_share and not pretrained) or new_stuck
         certainty = Certainty.SURE if sure else Certainty.HINT if stuck else Certainty.NONE
         stuck = stuck or new_stuck
         evidence = [Evidence(statistic="share of weights that train", value=share, reference=self.least_share)]
         if context.step is not None:
             evidence.append(
-                Evidence(statistic="tensors that moved", value=context.step.moved, reference=self.least_share)
+                Evidence(
+                    statistic="tensors that a gradient reaches", value=context.step.reached, reference=self.least_share
+                )
             )
         frozen = share < 1 or stuck
         return [
             Observation(
                 cause="frozen-parameters",
                 certainty=certainty,
-                message=_message(model, share, context.step.moved if context.step else 1.0),
+                message=_message(model, share, context.step.reached if context.step else 1.0),
                 remedy="Hand every parameter that should learn to the optimizer, after the model is complete.",
                 evidence=tuple(evidence),
                 changes=(Variant(unfreeze=True), Variant(reference=("model",)))[: 2 if stuck else 1] if frozen else (),
             )
         ]
 
-    def _stuck(self, step: StepFacts, moved: float) -> bool:
-        """Whether few tensors move at updates that have a gradient; without one weight decay alone moves them."""
-        return step.updates > 0 and step.empty == 0 and 0 < moved < self.least_share
+    def _stuck(self, step: StepFacts, reached: float) -> bool:
+        """Whether a gradient reaches few tensors at updates that have one; without one weight decay alone moves them."""
+        return step.updates > 0 and step.empty == 0 and 0 < reached < self.least_share
 
 
-def _message(model: ModelFacts, share: float, moved: float) -> str:
+def _message(model: ModelFacts, share: float, reached: float) -> str:
     if not model.head_optimised:
         return f"The last layer ({model.head}) does not train: {share:.0%} of all weights are in the optimizer."
     if model.forgotten:
         return f"The optimizer lacks {', '.join(model.forgotten)}: only {share:.0%} of the weights train."
     if share < 1:
         return f"Only {share:.0%} of the weights train."
-    return f"Only {moved:.0%} of the tensors in the optimizer ever move: no gradient reaches the others."
+    return f"Only {reached:.0%} of the tensors in the optimizer ever change: no gradient reaches the others."
 
 
 def is_pretrained(model: ModelFacts) -> bool:

@@ -159,8 +159,9 @@ class StepFacts:
         updates: Calls of ``optimizer.step`` among them.
         stale: Share of updates after which the next backward pass added to the old gradient.
         empty: Share of updates at which every gradient was zero or missing.
-        moved: Share of the trainable tensors that the optimizer holds whose values changed; ``new_moved`` of those among
-            them that no checkpoint filled (1 where there are none).
+        moved: Share of the trainable tensors that the optimizer holds whose values changed.
+        reached: Share of them that changed or found a gradient: too small a step is lost to rounding. ``new_reached`` of
+            those among them that no checkpoint filled (1 where there are none).
         agreement: Cosine between their gradient and that of cross-entropy on the same batch.
         kept: Norm of the gradient at the update over its norm after backward (under 1: clipped), median over updates.
         zeros: Share of exact zeros in the gradient, less the share in the float32 gradient of cross-entropy.
@@ -178,7 +179,8 @@ class StepFacts:
     stale: float
     empty: float
     moved: float
-    new_moved: float
+    reached: float
+    new_reached: float
     agreement: float
     kept: float
     zeros: float

@@ -44,14 +44,16 @@ def audit_step(bench: Workbench) -> StepFacts:
     held = {id(p) for group in built.optimizer.param_groups for p in group["params"]}
     trained = [(n, p) for n, p in built.model.named_parameters() if p.requires_grad and id(p) in held]
     moved = [not torch.equal(p.detach(), before[n]) for n, p in trained]
-    new = [m for m, (_, p) in zip(moved, trained, strict=True) if id(p) not in built.filled]
+    reached = [m or n in watch.reached for m, (n, _) in zip(moved, trained, strict=True)]
+    new = [r for r, (_, p) in zip(reached, trained, strict=True) if id(p) not in built.filled]
     return StepFacts(
         calls=len(losses),
         updates=watch.updates,
         stale=watch.stale / max(1, watch.followed),
         empty=watch.empty / max(1, watch.updates),
         moved=float(np.mean(moved)) if moved else 0.0,
-        new_moved=float(np.mean(new)) if new else 1.0,
+        reached=float(np.mean(reached)) if reached else 0.0,
+        new_reached=float(np.mean(new)) if new else 1.0,
         agreement=watch.agreement,
         kept=float(np.median(norms.kept)) if norms.kept else 1.0,
         zeros=watch.zeros,
@@ -116,6 +118,7 @@ class _Updates:
         self._named = {n: p for n, p in built.model.named_parameters() if p.requires_grad}
         self._incoming: dict[str, Tensor] = {}
         self._pending: set[str] = set()
+        self.reached: set[str] = set()
         self._handles: list[Any] = []
         self.updates = self.stale = self.followed = self.empty = 0
         self.agreement, self.zeros = 1.0, 0.0
@@ -157,7 +160,9 @@ class _Updates:
     def _before(self, *_arguments: Any) -> None:
         self.updates += 1
         gradients = {n: p.grad.detach().float() for n, p in self._named.items() if p.grad is not None}
-        self.empty += not any(bool(g.any()) for g in gradients.values())
+        found = {n for n, g in gradients.items() if bool(g.any())}
+        self.reached |= found
+        self.empty += not found
         self.finite = self.finite and all(bool(g.isfinite().all()) for g in gradients.values())
         if self.updates == 1:
             self._compare(gradients)

@@ -47,7 +47,7 @@ MODEL = ModelFacts(
     weight_decay=0.0, learning_rate=0.01, optimizer="SGD", epsilon=0.0,
 )  # fmt: skip
 STALE = StepFacts(
-    calls=6, updates=6, stale=1.0, empty=0.0, moved=1.0, new_moved=1.0, agreement=1.0, kept=1.0, zeros=0.0, finite=True,
+    calls=6, updates=6, stale=1.0, empty=0.0, moved=1.0, reached=1.0, new_reached=1.0, agreement=1.0, kept=1.0, zeros=0.0, finite=True,
     initial_loss=0.7, cross_entropy=0.7, vanishing=1.0, training=1.0, half=False, rescued=False,
 )  # fmt: skip
 

@@ -67,6 +67,14 @@ def test_a_new_layer_that_no_gradient_reaches_is_a_fault_and_a_pretrained_one_ma
     assert ("frozen-parameters" in seen) == stuck
 
 
+def test_weights_that_too_small_a_step_leaves_as_they_are_are_not_called_frozen(audited):
+    adam = "torch.optim.Adam(model.parameters(), lr=2e-3, weight_decay=1e-5)"
+    seen = observed(audited(BASE.replace(adam, "torch.optim.SGD(model.parameters(), lr=1e-6)")), Certainty.HINT)
+
+    assert adam in BASE
+    assert "frozen-parameters" not in seen
+
+
 def test_the_healthy_twin_is_silent(audited):
     assert observed(audited(BASE), Certainty.HINT) == set()
 
