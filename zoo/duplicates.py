@@ -40,7 +40,7 @@ class CopyRule:
 
     bits: int = 6
     neighbours: int = 10
-    likeness: float = 1.35
+    likeness: float = 1.25
     mismatch: float = 0.3
 
 
