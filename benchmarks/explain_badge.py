@@ -1,8 +1,8 @@
 """How often a badge is wrong: maps that know nothing of their image, judged like any other.
 
-    python -m benchmarks.explain_badge PHOTOGRAPHS --images 64 --draws 12
+    python -m benchmarks.explain_badge PHOTOGRAPHS --images 72 --draws 12
 
-The bundled Lite0 with its ImageNet head. Again and again 32 images are drawn for the null, with maps of as many
+The bundled Lite0 with its ImageNet head. Again and again 39 images are drawn for the null, with maps of as many
 of them as a choice is judged on, and the maps of the rest are judged against it: of other images, the same mirrored, a centred blob, blurred
 noise. The badge promises that at most one in twenty of them is called faithful. The images' own maps stand in the first
 row. How far the share of faithful ones varies from one null to the next stands in brackets (standard deviation).
@@ -48,7 +48,7 @@ def rest_of(gain: Gain, rest: np.ndarray) -> Gain:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("photographs", type=Path)
-    parser.add_argument("--images", type=int, default=64)
+    parser.add_argument("--images", type=int, default=72)
     parser.add_argument("--draws", type=int, default=12)
     parser.add_argument("--method", default="hirescam")
     parser.add_argument("--seed", type=int, default=0)

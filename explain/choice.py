@@ -63,11 +63,11 @@ def choose(
     """The candidate with the best mean gain, within a cost cap.
 
     All are measured on the first four images, after every second deletion only; those that are not
-    clearly behind go on to 8, 16 and all of them. See ``explain.race``.
+    clearly behind go on to 8, 16 and 32. See ``explain.race``.
 
     Args:
         model: The classifier; it is left as it came.
-        calibration: At most 32 images are worth their time.
+        calibration: The race is over after 32 images; null maps are spread over as many as there are maps.
         candidates: Names of methods; by default those for the model's family, and occlusion where none of them clearly
             knows anything.
         most_passes: Cost cap, in forward passes a map; a candidate that takes more is left out.

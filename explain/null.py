@@ -26,7 +26,8 @@ class Badge(StrEnum):
 FAITHFUL_P = 0.05
 #: Up to this one it is weak: one null map in six.
 WEAK_P = 1 / 6
-#: A map that one of 39 null maps beats has p = 2/40, ``FAITHFUL_P`` exactly. With fewer than 19 none could reach it.
+#: A map that one of 39 null maps beats has p = 2/40, ``FAITHFUL_P`` exactly. With fewer than 19 none could reach it. As
+#: many images make each null map one of its own.
 NULL_MAPS = 39
 
 
@@ -78,8 +79,9 @@ def matched_null(meter: Meter, maps: Tensor, how: Deletion, *, seed: int = 0) ->
     Such maps share the blur and the centre bias of the method and the data, but know nothing of the image. A third are
     Gaussians. Where the images are too few, other images' maps shifted by random distances make up the number.
 
-    The null maps are spread over all images: gains on one image are alike (on photographs of clothing three fifths of
-    their variance lies between images), and a rank among few images' gains would promise more than it holds.
+    The null maps are spread over all images, one on each of 39: gains on one image are alike (on photographs of clothing
+    three fifths of their variance lie between images), and a rank among the gains of few images would promise more than
+    it holds. On 16 images 5.5 % of null maps would be called faithful, not 5 %.
 
     Args:
         meter: Holds the calibration images, at least two.

@@ -20,8 +20,8 @@ from explain.errors import AttributionError
 from explain.faithfulness import Deletion, FloatArray, Meter
 from explain.structure import Structure
 
-#: Images after which methods are compared; the last round takes all.
-ROUNDS = (4, 8, 16)
+#: Images after which methods are compared. Where there are fewer, the last round takes all.
+ROUNDS = (4, 8, 16, 32)
 #: A method goes where it is behind at this level, one-sided.
 _LEVEL = 0.95
 
@@ -131,7 +131,7 @@ class Race:
 
     def _narrowed(self, names: Sequence[str], left: Callable[[int, int], None]) -> tuple[list[str], int]:
         """Those that no other is clearly ahead of, and how many images they were measured on."""
-        count, alive = len(self._calibration.inputs), list(names)
+        alive, count = list(names), min(ROUNDS[-1], len(self._calibration.inputs))
         for stop in [*(r for r in ROUNDS if r < count), count]:
             alive = self._round(alive, stop, left)
             for name in self._behind(alive):

@@ -19,7 +19,7 @@ from explain.clusters import MapCluster, map_clusters
 from explain.explanation import Explanation, Explanations, Score
 from explain.faithfulness import Deletion, relevance_gain
 from explain.memory import remembered
-from explain.null import badges
+from explain.null import NULL_MAPS, badges
 from explain.outputs import write_outputs
 from explain.pictures import Images, Picture, read_pictures
 from explain.race import Calibration
@@ -56,7 +56,7 @@ class ExplainSettings:
     """
 
     most: int = 64
-    calibration: int = 32
+    calibration: int = NULL_MAPS
     deletion: Deletion = field(default_factory=Deletion)
     batch: int = 16
     references: int = 256

@@ -43,6 +43,19 @@ def test_one_null_map_in_twenty_is_called_faithful_whatever_their_distribution(
     assert words.count(Badge.WEAK) / len(words) == pytest.approx(1 / 6 - 0.05, abs=0.03)
 
 
+@pytest.mark.parametrize(("images", "level"), [(39, 0.05), (16, 0.059)])
+def test_the_level_holds_where_each_null_map_has_an_image_of_its_own(images: int, level: float) -> None:
+    # Gains on one image are alike: three fifths of their variance lie between images.
+    rng = np.random.default_rng(0)
+    words = []
+    for _ in range(4000):
+        effects = np.sqrt(0.6) * rng.normal(size=images)[np.arange(39) % images]
+        null = Null(shares=effects + np.sqrt(0.4) * rng.normal(size=39))
+        words += badges(gain_of(rng.normal(size=10)), null)
+    assert words.count(Badge.FAITHFUL) / len(words) == pytest.approx(level, abs=0.004)
+    assert words.count(Badge.WEAK) / len(words) == pytest.approx(1 / 6 - 0.05, abs=0.02)
+
+
 def test_true_maps_are_faithful_and_other_images_maps_are_not(patch_net: nn.Module) -> None:
     places = [(16 * (k % 4), 16 * (k // 4)) for k in range(14)]
     inputs = torch.cat([planted(at=at) for at in places])
