@@ -45,7 +45,7 @@ _AUDITS: tuple[tuple[str, type[Any], bool], ...] = (
 _LEAST_IMAGES = 120
 _LEAST_SCORED = 200
 _EXPECTED_RUNS = 8
-_MOST_OF_IT = 0.8
+_MOST_OF_IT = 0.95
 #: Accuracy that sound code should reach on some hundred digits, handed over as a file or as a command. A choice, not measured
 #: on many files: a linear probe reaches more, and a network that learns nothing a tenth.
 OWN_LINE = 0.8
@@ -123,9 +123,9 @@ def examine(
     options = options or ExamineOptions()
     started = time.monotonic()
     with Sandbox(algorithm, reference=options.reference, memory=options.memory, threads=options.threads) as sandbox:
+        examiner = _Examiner(sandbox, pictures, options, known_good)  # the budget counts from here
         sandbox.provide("theirs", pictures)
         sandbox.provide(_OWN_DATA, known_good_pictures(len(pictures.classes)))
-        examiner = _Examiner(sandbox, pictures, options, known_good)
         findings = examiner.run()
     edit, failures = examiner.mend(algorithm, findings)
     context = examiner.swaps.context
@@ -284,7 +284,7 @@ class _Examiner:
     def _seconds(self, variant: Variant) -> float:
         """How long a training may take of what is left.
 
-        With theirs cut short nothing can be compared, so that it may take most of it. A swap may take half as long again as
+        With theirs cut short nothing can be compared, so that it may take nearly all of it. A swap may take half as long again as
         theirs did, epoch by epoch, or a fifth.
         """
         left, theirs = self._budget.left, self.swaps.context.theirs

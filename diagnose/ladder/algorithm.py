@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,10 +30,11 @@ def algorithm_rung(context: Context, path: Path, *, budget: float | None, confir
         OptionError: There is no such file.
         DataError: The data has no held-out pictures of two classes.
     """
+    begun = time.monotonic()
     options = ExamineOptions(seed=context.seed, progress=context.progress, confirm=confirm)
-    if budget is not None:
-        options = replace(options, budget=budget)
     pictures = pictures_of(context.dataset, train=options.train, validation=options.validation, seed=context.seed)
+    allowed = options.budget if budget is None else budget
+    options = replace(options, budget=max(0.0, allowed - (time.monotonic() - begun)))
     found = examine(path, pictures, options, probed(context, pictures))
     own_code = next((control.accuracy for control in found.controls if control.name == "own-code"), None)
     rung = Rung(
