@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from diagnose.context import Context
+from zoo.data.folder import SPLIT_NAMES
 from zoo.neighbours import IntArray
 
 _BURST = 30  # seconds between two pictures of one burst at most
@@ -77,8 +78,11 @@ def _by_time(context: Context) -> Iterator[Grouping]:
 
 
 def _by_order(context: Context) -> Iterator[Grouping]:
-    """Blocks of consecutive files of one class, where neighbours in the order are more alike than others of the class."""
-    order = np.array(sorted(range(len(context.dataset)), key=lambda i: _natural(context.paths[i])))
+    """Blocks of consecutive files of one class, where neighbours in the order are more alike than others of the class.
+
+    Files stand in the order that they had before they were put into the folders of a split.
+    """
+    order = np.array(sorted(range(len(context.dataset)), key=lambda i: _natural(_unsplit(context.paths[i]))))
     if order_dependence(context, order) < 0.01:
         groups = np.empty(len(order), dtype=np.int64)
         labels = context.labels[order]
@@ -95,12 +99,12 @@ def order_dependence(context: Context, order: IntArray) -> float:
     """How surely consecutive files of one class look more alike than others of that class: a p value.
 
     The statistic is the mean cosine similarity between each picture and the next of its class; its distribution under no
-    dependence comes from 99 shuffles within the classes.
+    dependence comes from 99 shuffles within the classes and the parts of a given split, which may look different.
     """
     x = context.reduced(context.best)
     unit = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
     by_class = order[np.argsort(context.labels[order], kind="stable")]
-    label = context.labels[by_class]
+    label, stratum = context.labels[by_class], strata(context)[by_class]
     same = label[1:] == label[:-1]
     rng = np.random.default_rng(context.seed)
 
@@ -110,10 +114,31 @@ def order_dependence(context: Context, order: IntArray) -> float:
     if not same.any():
         return 1.0
     observed = statistic(by_class)
-    chance = np.array([statistic(by_class[np.lexsort((rng.random(len(label)), label))]) for _ in range(99)])
+    chance = np.array([statistic(by_class[shuffled_within(stratum, rng)]) for _ in range(99)])
     spread = float(chance.std()) + 1e-12
     far = observed - chance.mean() > 5 * spread and observed - chance.mean() > 0.02
     return float((1 + (chance >= observed).sum()) / 100) / (10 if far else 1)
+
+
+def strata(context: Context) -> IntArray:
+    """Class and, where a split was given, part of each picture, ``(n,)``."""
+    part = np.zeros(len(context.dataset), dtype=np.int64)
+    if context.splits_given:
+        part[context.held_out] = 1
+    return 2 * context.labels.astype(np.int64) + part
+
+
+def shuffled_within(strata: IntArray, rng: np.random.Generator) -> IntArray:
+    """Positions shuffled among those of the same stratum, ``(n,)``."""
+    out = np.empty(len(strata), dtype=np.int64)
+    out[np.argsort(strata, kind="stable")] = np.lexsort((rng.random(len(strata)), strata))
+    return out
+
+
+def _unsplit(path: str) -> str:
+    """The path without the folders that say to which part of a split it belongs."""
+    *folders, name = path.split("/")
+    return "/".join([*(folder for folder in folders if folder.strip().lower() not in SPLIT_NAMES), name])
 
 
 def _natural(path: str) -> tuple[tuple[int, int | str], ...]:

@@ -11,7 +11,7 @@ from diagnose.check import DATA_CHECKS, Check, passed
 from diagnose.comparison import paired_difference
 from diagnose.context import Context
 from diagnose.findings import Estimate, Evidence, Example, Finding, Kind, Outcome, Side
-from diagnose.groupings import Grouping, groupings, links, straddling
+from diagnose.groupings import Grouping, groupings, links, shuffled_within, straddling, strata
 from diagnose.verdict import judge
 from zoo.data import folds
 from zoo.duplicates import merge
@@ -90,10 +90,10 @@ class GroupLeakage(Check[Context]):
         """Accuracy with groups of these sizes drawn at random held out, minus that with the guessed groups held out."""
         rng = np.random.default_rng(context.seed)
         real, chance = [], []
-        labels, x = context.labels, context.groups
+        labels, x, kinds = context.labels, context.groups, strata(context)
         for seed in range(self.seeds):
             together = merge(grouping.groups, links(x))
-            shuffled = merge(_shuffled(together, labels, rng), links(x))
+            shuffled = merge(together[shuffled_within(kinds, rng)], links(x))
             real.append(_correct(context, folds(labels, together, 5, seed)))
             chance.append(_correct(context, folds(labels, shuffled, 5, seed)))
         return paired_difference(np.stack(chance), np.stack(real))
@@ -106,15 +106,6 @@ def _correct(context: Context, fold: IntArray) -> np.ndarray[tuple[int], np.dtyp
         test = np.flatnonzero(fold == number)
         right[test] = context.fit_predict(np.flatnonzero(fold != number), test) == context.labels[test]
     return right
-
-
-def _shuffled(groups: IntArray, labels: IntArray, rng: np.random.Generator) -> IntArray:
-    """The same groups over other pictures of the same classes, ``(n,)``."""
-    out = groups.copy()
-    for label in np.unique(labels):
-        members = np.flatnonzero(labels == label)
-        out[members] = groups[rng.permutation(members)]
-    return out
 
 
 def _examples(context: Context, groups: IntArray) -> tuple[Example, ...]:

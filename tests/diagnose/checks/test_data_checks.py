@@ -8,6 +8,7 @@ from PIL import Image
 
 from diagnose.check import DATA_CHECKS
 from diagnose.findings import Outcome
+from diagnose.groupings import groupings
 from tests import faults
 
 FAULTS = {
@@ -113,6 +114,24 @@ def test_the_points_of_leaked_copies_are_those_of_the_whole_films():
     low, high = leak.points.interval
     assert low <= measured <= high
     assert measured > 0.1
+
+
+@pytest.mark.parametrize("strength", [0.4, 0.9])
+def test_held_out_pictures_by_another_camera_are_no_groups_by_the_order_of_the_files(strength):
+    context = faults.shifted(faults.healthy(), strength).context()
+    assert "the order of the files" not in [grouping.name for grouping in groupings(context)]
+
+
+def test_films_are_found_whose_frames_a_split_put_into_folders_of_its_own():
+    context = faults.bursts(6).context()
+    unnamed = [f"{s.split}/{i:04}.png" for i, s in enumerate(context.dataset.samples)]
+    samples = tuple(replace(s, path=p) for s, p in zip(context.dataset.samples, unnamed, strict=True))
+    order = np.argsort([path.split("film")[1] for path in context.paths])
+    assert (np.diff(order) == 1).mean() > 0.5  # the frames of a film stand beside each other
+    context = replace(context, dataset=replace(context.dataset, samples=samples))
+    (finding,) = DATA_CHECKS["group-leakage"]().run(context)
+    assert finding.outcome is Outcome.FAIL
+    assert "order of the files" in finding.message
 
 
 def test_films_that_the_split_keeps_together_are_healthy():
