@@ -31,6 +31,8 @@ from zoo.errors import ZooError
 
 NATIVE = {"cnn": "hirescam", "hierarchical": "hirescam", "vit": "legrad", "unknown": "hirescam"}
 MOST_PARAMETERS = 100e6
+#: Attention matrices of larger images do not fit in 20 GB where they are all kept, as attention methods do.
+MOST_SIDE = 512
 
 
 def timm_models() -> Iterator[tuple[str, str]]:
@@ -144,7 +146,8 @@ def look(source: str, name: str) -> dict[str, str]:
         awake(model)
     except Exception as error:  # noqa: BLE001 - optional packages, sizes that do not fit
         return {**row, "left out": f"cannot be built ({type(error).__name__})"}
-    if sum(p.numel() for p in model.parameters()) > MOST_PARAMETERS and source != "torchvision":
+    is_large = sum(p.numel() for p in model.parameters()) > MOST_PARAMETERS or side > MOST_SIDE
+    if is_large and source != "torchvision":
         return {**row, "left out": "too large for this benchmark"}
     inputs = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(0))
     start = time.perf_counter()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -82,15 +82,18 @@ class _Call:
 
 
 @contextmanager
-def _recording(model: nn.Module, calls: list[_Call]) -> Iterator[None]:
+def _recording(model: nn.Module, calls: list[_Call], wanted: Callable[[_Call], bool]) -> Iterator[None]:
+    """Keep the calls that are ``wanted``. All outputs of a model, attention matrices among them, would fill a memory."""
     counts: dict[str, int] = {}
 
     def record(path: str, module: nn.Module, output: Any) -> None:
-        call = counts.get(path, 0)
-        counts[path] = call + 1
+        number = counts.get(path, 0)
+        counts[path] = number + 1
         tensor = tensor_of(output)
         if tensor is not None and tensor.ndim in (3, 4) and tensor.is_floating_point():
-            calls.append(_Call(path=path, call=call, output=tensor, module=module))
+            call = _Call(path=path, call=number, output=tensor, module=module)
+            if wanted(call):
+                calls.append(call)
 
     handles = [
         module.register_forward_hook(lambda m, _args, out, path=path: record(path, m, out))
@@ -115,12 +118,13 @@ def find_structure(model: nn.Module, inputs: Tensor) -> Structure:
         model: Any classifier that returns ``(n, classes)``.
         inputs: One or more normalised images ``(n, channels, rows, columns)``; the first is used.
     """
-    with isolated(model, attention=True):
-        inputs = inputs[:1].detach().clone()
+    inputs = inputs[:1].detach().clone()
+    with isolated(model):
         calls = _calls_with_gradient(model, inputs)
         changes = _changes(model, inputs, {(c.path, c.call) for c, _ in calls})
-        image = (inputs.shape[2], inputs.shape[3])
-        sites = _sites(model, calls, changes, image)
+        sites = _sites(model, calls, changes, (inputs.shape[2], inputs.shape[3]))
+    del calls, changes
+    with isolated(model, attention=True):
         attention, tokens = _attention(model, inputs, sites)
     return Structure(family=_family(model, sites, attention), sites=sites, attention=attention, tokens=tokens)
 
@@ -129,9 +133,15 @@ def _calls_with_gradient(model: nn.Module, inputs: Tensor) -> list[tuple[_Call, 
     """Calls that the class scores depend on, with the gradient there, in order of execution; the batch is 2."""
     calls: list[_Call] = []
     doubled = torch.cat([inputs, inputs]).requires_grad_()
-    with _recording(model, calls):
+    image = (inputs.shape[2], inputs.shape[3])
+
+    def wanted(call: _Call) -> bool:
+        shape = tuple(call.output.shape)
+        is_batch = call.output.requires_grad and shape[0] == 2
+        return is_batch and _may_be_site(call) and bool(layouts(shape, image, None, None))
+
+    with _recording(model, calls, wanted):
         scores = logits(model(doubled))
-    calls = [c for c in calls if c.output.requires_grad and c.output.shape[0] == 2 and _may_be_site(c)]
     if not calls:
         return []
     mix = torch.randn(scores.shape[1], generator=seeded(0, torch.device("cpu"))).to(scores)
@@ -159,13 +169,9 @@ def _changes(model: nn.Module, inputs: Tensor, wanted: set[tuple[str, int]]) -> 
         window = (slice(top, top + rows or None), slice(left, left + columns or None))
         batch[k, :, *window] = noise[0, :, *window]
     calls: list[_Call] = []
-    with torch.no_grad(), _recording(model, calls):
+    with torch.no_grad(), _recording(model, calls, lambda c: (c.path, c.call) in wanted and c.output.shape[0] == 5):
         model(batch)
-    return {
-        (c.path, c.call): (c.output[1:] - c.output[:1]).abs().float()
-        for c in calls
-        if (c.path, c.call) in wanted and c.output.shape[0] == 5
-    }
+    return {(c.path, c.call): (c.output[1:] - c.output[:1]).abs().float() for c in calls}
 
 
 def is_local(layout: Layout, change: Tensor) -> bool:
@@ -228,17 +234,18 @@ def _attention(model: nn.Module, inputs: Tensor, sites: Sequence[Site]) -> tuple
         return (), None
     layout = sites[0].layout
     tokens = layout.prefix + layout.grid[0] * layout.grid[1]
-    calls: list[_Call] = []
-    with torch.no_grad(), _recording(model, calls):
+    paths: list[str] = []
+
+    def note(call: _Call) -> bool:
+        if call.path.endswith("attn_drop") and tuple(call.output.shape[2:]) == (tokens, tokens):
+            paths.append(call.path)
+        return False  # the matrix itself is not needed
+
+    with torch.no_grad(), _recording(model, [], note):
         model(inputs)
-    paths = tuple(
-        c.path
-        for c in calls
-        if c.path.endswith("attn_drop") and c.output.ndim == 4 and tuple(c.output.shape[2:]) == (tokens, tokens)
-    )
     if not paths or len(set(paths)) != len(paths):
         return (), None
-    return paths, layout
+    return tuple(paths), layout
 
 
 def _family(model: nn.Module, sites: Sequence[Site], attention: Sequence[str]) -> Family:

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
 import torch
 from torch import nn
 
-from explain import attribute, class_weights, find_structure
+from explain import attribute, class_weights, find_structure, structure
 from explain.layout import Layout, layouts
 from explain.structure import is_local
 from tests.explain.conftest import tiny
@@ -64,6 +67,24 @@ def test_after_the_last_block_of_a_class_token_vit_the_layer_before_is_taken() -
     assert structure.sites[0].path == "blocks.5.norm1"
     assert structure.sites[0].layout == Layout(order="tokens", grid=(10, 10), prefix=1)
     assert len(structure.attention) == 6
+
+
+def test_attention_matrices_are_looked_at_but_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Of a ViT at 768 pixels they took 22 GB.
+    kept: list[int] = []
+    recording = structure._recording
+
+    @contextmanager
+    def watched(model: nn.Module, calls: list[structure._Call], wanted: object) -> Iterator[None]:
+        with recording(model, calls, wanted):
+            yield
+        kept.extend(call.output.shape[-1] for call in calls)
+
+    monkeypatch.setattr(structure, "_recording", watched)
+    found = find_structure(tiny("test_vit"), torch.randn(1, 3, 160, 160))
+    assert len(found.attention) == 6
+    assert kept
+    assert 10 * 10 + 1 not in kept  # tokens
 
 
 def test_a_wrong_layout_is_not_local_and_the_right_one_is() -> None:
