@@ -16,6 +16,11 @@ from diagnose.verdict import judge
 
 BoolArray = npt.NDArray[np.bool_]
 
+_NEARLY_ALL, _MORE = (
+    0.9,
+    0.3,
+)  # share of the flagged pictures that lie in one part, and how much more that is than of all
+
 
 @DATA_CHECKS.register("image-quality")
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +83,7 @@ class ImageQuality(Check[Context]):
                 cause="image-quality",
                 side=self.side,
                 outcome=outcome,
-                message=f"{int(flagged.sum())} of {len(flagged)} pictures show little: {listed}.",
+                message=f"{int(flagged.sum())} of {len(flagged)} pictures show little: {listed}{_where(context, flagged)}.",
                 remedy="Look at the examples; leave out what shows nothing: zoo diagnose DATA --fix OUT",
                 evidence=(evidence,),
                 examples=_examples(context, kinds),
@@ -110,6 +115,19 @@ class ImageQuality(Check[Context]):
         spread = 1.4826 * np.median(np.abs(values - middle))
         low: BoolArray = values < middle - self.deviations * max(float(spread), 1e-6)
         return low
+
+
+def _where(context: Context, flagged: BoolArray) -> str:
+    """Where nearly all of them lie, if that is a part of the pictures: that tells where they come from."""
+    parts = {f"labelled {name}": context.labels == number for number, name in enumerate(context.dataset.classes)}
+    if context.splits_given:
+        parts["held out"] = np.isin(np.arange(len(flagged)), context.held_out)
+        parts["to learn from"] = np.isin(np.arange(len(flagged)), context.train)
+    for name, part in parts.items():
+        share = part[flagged].mean()
+        if share >= _NEARLY_ALL and share - part.mean() > _MORE:
+            return f", {share:.0%} of them {name}" if share < 1 else f", all of them {name}"
+    return ""
 
 
 def _examples(context: Context, kinds: dict[str, BoolArray]) -> tuple[Example, ...]:

@@ -11,6 +11,7 @@ from diagnose import linear
 from diagnose.check import DATA_CHECKS, Check, not_applicable, passed
 from diagnose.comparison import accuracy, permutation_p
 from diagnose.context import Context
+from diagnose.differences import area, differences
 from diagnose.findings import Estimate, Evidence, Example, Finding, Kind, Outcome, Side
 from diagnose.verdict import judge
 from zoo.data import folds
@@ -68,9 +69,8 @@ class SplitShift(Check[Context]):
             return [not_applicable(self, "There are no given splits of some size to compare.")]
         shift = self._shift(context)
         harm = self._harm(context)
-        differs = (shift.auc_p <= self.level and shift.auc >= self.noted_auc) or (
-            min(shift.label_p, shift.predicted_p) <= self.level and shift.label_effect >= self.noted_effect
-        )
+        looks = shift.auc_p <= self.level and shift.auc >= self.noted_auc
+        labels = min(shift.label_p, shift.predicted_p) <= self.level and shift.label_effect >= self.noted_effect
         evidence = (
             Evidence(statistic="AUC of telling the parts apart", value=shift.auc, reference=0.5),
             Evidence(statistic="p of that AUC", value=shift.auc_p),
@@ -83,7 +83,7 @@ class SplitShift(Check[Context]):
                 kind=Kind.INTERVENTION,
             ),
         )
-        if not differs:
+        if not (looks or labels):
             return [passed(self, "The held-out pictures are like the training ones.", evidence=evidence)]
         outcome = judge(harm)
         return [
@@ -92,7 +92,7 @@ class SplitShift(Check[Context]):
                 cause="split-shift",
                 side=self.side,
                 outcome=outcome,
-                message=f"Held-out pictures can be told from training ones (AUC {shift.auc:.2f})"
+                message=(_appearance(context, shift) if looks else _label_shift(shift))
                 + (
                     ", and the accuracy recovers when they are mixed." if outcome is Outcome.FAIL else ", without harm."
                 ),
@@ -118,7 +118,7 @@ class SplitShift(Check[Context]):
         for number in np.unique(fold):
             test = fold == number
             scores[test] = linear.ridge(x[~test], targets[~test], x[test])
-        aucs = np.array([_auc(scores[:, i], targets[:, i] > 0) for i in range(targets.shape[1])])
+        aucs = np.array([area(scores[:, i], targets[:, i] > 0) for i in range(targets.shape[1])])
         label_p, effect = _frequencies(context.labels[rows], part)
         predicted_p, _ = _frequencies(context.predicted(context.best)[rows], part)
         oddness = np.zeros(len(context.dataset), dtype=np.float32)
@@ -150,13 +150,15 @@ class SplitShift(Check[Context]):
         return Estimate(value=mixed, interval=(mixed - half, mixed + half)) - given
 
 
-def _auc(scores: FloatArray, positive: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> float:
-    """Area under the ROC curve, by ranks (Mann-Whitney)."""
-    rank = np.empty(len(scores))
-    rank[np.argsort(scores, kind="stable")] = np.arange(1, len(scores) + 1)
-    count = int(positive.sum())
-    rest = len(scores) - count
-    return float((rank[positive].sum() - count * (count + 1) / 2) / max(count * rest, 1))
+def _appearance(context: Context, shift: _Shift) -> str:
+    """That held-out pictures look different, and how, where what was measured of them says so."""
+    ways = differences(context.statistics, np.isin(np.arange(len(context.dataset)), context.held_out))
+    seen = f"Held-out pictures can be told from training ones (AUC {shift.auc:.2f})"
+    return f"{seen}: they are {', '.join(ways)}" if ways else seen
+
+
+def _label_shift(shift: _Shift) -> str:
+    return f"The classes are not as frequent among the held-out pictures (Cramer's V {shift.label_effect:.2f})"
 
 
 def _frequencies(labels: IntArray, part: IntArray) -> tuple[float, float]:
