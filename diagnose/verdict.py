@@ -198,9 +198,9 @@ def _conclude(results: Results, data: tuple[Finding, ...], algorithm: tuple[Find
     if not _trusted(results):
         return _untrusted(results)
     if data and results.own_code is not None and level(results.own_code, results.own_line) is Level.BAD:
-        return _both(data)
+        return _both(results, data, algorithm)
     if data:
-        return _both(data) if blame else _data(data)
+        return _both(results, data, algorithm) if blame else _data(data)
     if blame and _explains(results):
         return _algorithm(results, algorithm)
     if failing is Level.UNCLEAR:
@@ -285,6 +285,8 @@ def _algorithm(results: Results, algorithm: tuple[Finding, ...]) -> Answer:
             Strength.SUGGESTIVE,
             "Nothing wrong with the data: a known-good model reaches the target.",
         )
+    if results.yours is None and results.target is None:
+        return Conclusion.ALGORITHM, strength, f"The algorithm: {_names(algorithm)}."  # nothing was compared
     if level(results.own_code, results.own_line) is Level.GOOD:
         where = (
             "The algorithm, in how it meets this data: it works on known-good data, and a known-good model on yours."
@@ -297,8 +299,10 @@ def _data(data: tuple[Finding, ...]) -> Answer:
     return Conclusion.DATA, _strength(data), f"The data: {_names(data)}."
 
 
-def _both(data: tuple[Finding, ...]) -> Answer:
-    summary = f"Both: the data ({_names(data)}), and the algorithm, which a known-good model beats on the same data."
+def _both(results: Results, data: tuple[Finding, ...], algorithm: tuple[Finding, ...]) -> Answer:
+    compared = results.yours is not None or not algorithm
+    why = ", which a known-good model beats on the same data" if compared else f" ({_names(algorithm)})"
+    summary = f"Both: the data ({_names(data)}), and the algorithm{why}."
     return Conclusion.BOTH, _strength(data), summary
 
 

@@ -155,7 +155,7 @@ def _pairs(first: Sequence[float], second: Sequence[float]) -> list[tuple[float,
 
 
 def _show(values: Sequence[float]) -> str:
-    return "(" + ", ".join(f"{v:.3g}" for v in values) + ")"
+    return "(" + ", ".join(f"{round(v, 4) + 0.0:.3g}" for v in values) + ")"  # no minus before a zero
 
 
 def _names(channels: Sequence[int]) -> str:

@@ -266,3 +266,13 @@ def test_an_edit_of_the_file_is_given_only_where_the_algorithm_is_among_the_caus
     blamed = Results(positive_control=WORKS, findings=(CODE_FAULT,), edit=edit)
     assert adjudicate(blamed).edit is edit
     assert adjudicate(replace(blamed, findings=(DATA_FAULT,))).edit is None
+
+
+def test_where_nothing_was_compared_the_summary_says_what_was_seen_and_not_who_does_better():
+    seen = finding(Side.ALGORITHM, "normalisation", points=None)
+    results = Results(positive_control=WORKS, reference=around(0.9), findings=(seen,))
+    assert adjudicate(results).summary == "The algorithm: normalisation."
+    both = adjudicate(replace(results, findings=(seen, DATA_FAULT)))
+    assert both.summary == "Both: the data (label-noise), and the algorithm (normalisation)."
+    compared = replace(results, yours=around(0.6), gap=around(0.3))
+    assert "does better on the same data" in adjudicate(compared).summary
