@@ -149,7 +149,7 @@ def at_best(limits: Ceiling) -> str:
     ends = f"{percent(limits.given.interval[1])} on these labels, {percent(limits.corrected.interval[1])} on right ones"
     if limits.enough:
         return f"{ends}; right to within {100 * limits.self_test.stray:.1f} points on labels drawn anew"
-    return f"{ends}; a guess: the smallest class has {limits.smallest_class} images, it takes {ENOUGH}"
+    return f"{ends}; with {limits.smallest_class} images in the smallest class only a guess (under {ENOUGH})"
 
 
 def extent(part: Part) -> str:

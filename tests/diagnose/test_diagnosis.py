@@ -204,7 +204,7 @@ def test_the_ceiling_is_shown_with_its_self_test_and_a_guess_is_called_one():
     assert limits["enough_images"] is False
     assert limits["forbids_target"] is False
     assert len(limits["self_test"]["expected"]["high"]) == len(limits["self_test"]["relabelled"])
-    assert "a guess: the smallest class has" in text(verdict)
+    assert "images in the smallest class only a guess" in text(verdict)
 
 
 def test_too_few_pictures_have_no_ceiling_and_it_is_said():
