@@ -277,10 +277,10 @@ class Swaps:
             found.setdefault(finding.cause, finding)
         gap = self.context.gap()
         if gap is not None and self.context.under and not any(f.outcome is Outcome.FAIL for f in found.values()):
-            unrefuted = self._unrefuted()
-            for cause in unrefuted:
+            likely = self._unrefuted() or ([] if self.context.hungry else self._untried())
+            for cause in likely:
                 found[cause] = replace(found[cause], outcome=Outcome.FAIL, points=None)
-            if not unrefuted and not self.context.hungry:
+            if not likely and not self.context.hungry:
                 found["unexplained-gap"] = self._unexplained(gap)
         sure = self._sure | {o.cause for _, o in self.observations() if o.certainty is Certainty.SURE}
         return sorted(found.values(), key=lambda f: _importance(f, seen=f.cause in sure))
@@ -289,6 +289,12 @@ class Swaps:
         """Causes seen for sure that only another network takes away: that it does no better refutes no fault of theirs."""
         sure = [o for _, o in self.observations() if o.certainty is Certainty.SURE]
         return [o.cause for o in sure if any("model" in change.reference for change in o.changes)]
+
+    def _untried(self) -> list[str]:
+        """Causes hinted at that there was no time to try: with a gap that nothing else explains they are the likeliest."""
+        hints = [o for _, o in self.observations() if o.certainty is Certainty.HINT and o.points is None]
+        open_ = [o for o in hints if o.changes and all(self.context.gain(change) is None for change in o.changes)]
+        return [o.cause for o in open_ if o.cause not in self.settled]
 
     def _unexplained(self, gap: Estimate) -> Finding:
         """A gap that no part explains."""

@@ -360,3 +360,18 @@ def test_of_two_changes_the_narrower_is_the_cause_unless_the_wider_clearly_wins_
 def test_no_augmentation_is_left_to_switch_off_where_the_transform_is_replaced():
     plain, transform = Variant(augment=False), Variant(reference=("transform",))
     assert combine(plain, transform) == combine(transform, plain) == transform
+
+
+@pytest.mark.parametrize("time", [True, False], ids=["tried in vain", "no time to try"])
+def test_a_hint_that_there_was_no_time_to_try_is_the_likeliest_cause_of_a_gap(time):
+    """Augmented pictures hardly resemble themselves; switching augmentation off wins nothing, or was not tried."""
+
+    def train(variant: Variant, _seed: int) -> RunFacts | None:
+        if variant in (REFERENCE, AS_IT_IS) or time:
+            return run(variant, 90 if variant == REFERENCE else 60)
+        return None
+
+    strong = replace(FLIPPED, similarity=0.1)
+    context = replace(measured(), model=MODEL, transform=strong, loaded=LOADED)
+    failed = [f.cause for f in Swaps(context, train).run() if f.outcome is Outcome.FAIL]
+    assert ("augmentation" in failed, "unexplained-gap" in failed) == (not time, time)
