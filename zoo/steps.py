@@ -74,11 +74,13 @@ def advance(run: Run, settings: Settings, *, device: str, offline: bool, progres
             job = _prepare(run, device=device, offline=offline, progress=progress, say=tell)
             fitted = RECIPES[job.settings.recipe or "probe"](job)
             if devices.processes().is_main_process:
-                _finish(job, fitted)
+                _write(job, fitted)
         finally:
             if devices.processes().is_main_process:
                 with suppress(StorageError):  # how long it took is no reason to fail
                     add_seconds(run.path, time.monotonic() - started)
+        if devices.processes().is_main_process:
+            write_model_card(run, license=job.card.license)  # comes last, and marks the run as finished
     devices.processes().wait_for_everyone()
     return run
 
@@ -114,8 +116,8 @@ def _prepare(run: Run, *, device: str, offline: bool, progress: ProgressCallback
     )  # fmt: skip
 
 
-def _finish(job: Job, fitted: Fitted) -> None:
-    """Write all that the run folder promises; the model card comes last and marks the run as finished."""
+def _write(job: Job, fitted: Fitted) -> None:
+    """Write all that the run folder promises but for the model card."""
     folder = job.run.path
     write_tensors(folder / "weights" / "best.safetensors", fitted.weights)
     if job.settings.recipe == "probe":
@@ -127,7 +129,6 @@ def _finish(job: Job, fitted: Fitted) -> None:
         job.say(note)
     write_notes(folder, fitted.notes)
     write_report(job.run)
-    write_model_card(job.run, license=job.card.license)
 
 
 def _default_recipe(settings: Settings, chosen: Card, device: str) -> Literal["probe", "finetune"]:
