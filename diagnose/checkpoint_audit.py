@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from diagnose import linear
 from diagnose.batchnorm import has_statistics, restate
+from diagnose.budget import Budget
 from diagnose.comparison import paired_difference
 from diagnose.context import Context
 from diagnose.loading import Loaded, untrained
@@ -117,7 +118,7 @@ def audit(
     context: Context,
     *,
     device: torch.device,
-    left: Callable[[], float],
+    budget: Budget,
     most: int = 400,
 ) -> CheckpointFacts:
     """Measure everything, the most telling first, for as long as there is time.
@@ -127,7 +128,7 @@ def audit(
         checkpoint: How pictures are prepared for it.
         context: The pictures and their labels.
         device: Where it runs.
-        left: Seconds that are left.
+        budget: Time for all of it.
         most: Held-out, and training, pictures at most.
     """
     given = prepared(checkpoint, loaded.card.preprocess)
@@ -143,10 +144,10 @@ def audit(
             facts = replace(facts, predicted=predicted)
             right = np.equal(predicted, context.labels[held.rows])
             ways = () if checkpoint.as_trained else alternatives(given, loaded.card.preprocess)
-            facts = _scored(facts, bench, held, right, context, ways, left)
+            facts = _scored(facts, bench, held, right, context, ways, budget)
         reference = context.correct(context.best)[held.rows]
         # Weights whose answers keep up with the reference's are not random.
-        if left() > 0 and (right is None or paired_difference(reference, right).interval[0] > 0):
+        if budget.left > 0 and (right is None or paired_difference(reference, right).interval[0] > 0):
             facts = _featured(facts, bench, held, context, loaded, most)
     finally:
         loaded.model.cpu()
@@ -217,7 +218,7 @@ def _scored(
     right: BoolArray,
     context: Context,
     ways: Sequence[Preparation],
-    left: Callable[[], float],
+    budget: Budget,
 ) -> CheckpointFacts:
     truth, given = context.labels[held.rows], facts.given
     repeat, mixing = _steadiness(bench, held.images, given)
@@ -226,12 +227,12 @@ def _scored(
     few = held.images[:_SCREENED]
     scores = {given: float(right[: len(few)].mean())}
     for way in ways:
-        if left() > 0 and to_win >= LEAST_GAIN:
+        if budget.left > 0 and to_win >= LEAST_GAIN:
             scores[way] = float((bench.predicted(few, way) == truth[: len(few)]).mean())
     best = max(scores, key=lambda way: scores[way])
     if best is not given and scores[best] > scores[given]:
         facts = replace(facts, best=best, best_correct=bench.predicted(held.images, best) == truth)
-    if left() > 0 and to_win >= LEAST_RESTATED and has_statistics(bench.model):
+    if budget.left > 0 and to_win >= LEAST_RESTATED and has_statistics(bench.model):
         train = _training(context, held, _RESTATING)
         facts = replace(facts, restated=_restated(bench, train.images, held.images, given, truth))
     return facts

@@ -103,6 +103,12 @@ class Context:
         return np.sort(chosen) if len(chosen) else np.arange(len(self.dataset))
 
     @cached_property
+    def is_held_out(self) -> npt.NDArray[np.bool_]:
+        """Which images are among the held-out ones, ``(n,)``."""
+        found: npt.NDArray[np.bool_] = np.isin(np.arange(len(self.dataset)), self.held_out)
+        return found
+
+    @cached_property
     def train(self) -> IntArray:
         """Positions of the images that a model may learn from: train where given, else all of them."""
         if not self.dataset.given_splits or not len(self.dataset.indices("train")):

@@ -122,16 +122,13 @@ def order_dependence(context: Context, order: IntArray) -> float:
 
 def strata(context: Context) -> IntArray:
     """Class and, where a split was given, part of each picture, ``(n,)``."""
-    part = np.zeros(len(context.dataset), dtype=np.int64)
-    if context.splits_given:
-        part[context.held_out] = 1
-    return 2 * context.labels.astype(np.int64) + part
+    return 2 * context.labels.astype(np.int64) + (context.splits_given & context.is_held_out)
 
 
-def shuffled_within(strata: IntArray, rng: np.random.Generator) -> IntArray:
+def shuffled_within(stratum: IntArray, rng: np.random.Generator) -> IntArray:
     """Positions shuffled among those of the same stratum, ``(n,)``."""
-    out = np.empty(len(strata), dtype=np.int64)
-    out[np.argsort(strata, kind="stable")] = np.lexsort((rng.random(len(strata)), strata))
+    out = np.empty(len(stratum), dtype=np.int64)
+    out[np.argsort(stratum, kind="stable")] = np.lexsort((rng.random(len(stratum)), stratum))
     return out
 
 

@@ -9,7 +9,6 @@ is a copy or only looks alike is then decided on small grey pictures, by laying 
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -198,18 +197,18 @@ def _crop_candidates(
 
 def _confirmed(statistics: Statistics, pairs: IntArray, rule: CopyRule) -> IntArray:
     """Those of the candidates whose pixels agree once laid over each other, under the best flip or turn."""
-    from zoo.lanes import cores  # 1 s of torch that a mistake in the arguments need not wait for
+    from zoo import lanes  # 1 s of torch that a mistake in the arguments need not wait for
 
     keep = np.zeros(len(pairs), dtype=bool)
 
-    def confirm(start: int) -> None:
+    def confirm(start: int) -> int:
         chunk = slice(start, start + _CHUNK)
         first, second = (statistics["grey"][side].astype(np.float32) for side in pairs[chunk].T)
         keep[chunk] = _best_mismatch(first, second) <= rule.mismatch
+        return len(first)
 
-    with one_thread(), ThreadPoolExecutor(cores()) as threads:
-        for _ in threads.map(confirm, range(0, len(pairs), _CHUNK)):
-            pass
+    with one_thread():
+        lanes.run(confirm, range(0, len(pairs), _CHUNK), lanes=lanes.cores(), done=lambda _: None)
     return pairs[keep]
 
 

@@ -121,8 +121,7 @@ def _where(context: Context, flagged: BoolArray) -> str:
     """Where nearly all of them lie, if that is a part of the pictures: that tells where they come from."""
     parts = {f"labelled {name}": context.labels == number for number, name in enumerate(context.dataset.classes)}
     if context.splits_given:
-        parts["held out"] = np.isin(np.arange(len(flagged)), context.held_out)
-        parts["to learn from"] = np.isin(np.arange(len(flagged)), context.train)
+        parts |= {"held out": context.is_held_out, "to learn from": ~context.is_held_out}
     for name, part in parts.items():
         share = part[flagged].mean()
         if share >= _NEARLY_ALL and share - part.mean() > _MORE:

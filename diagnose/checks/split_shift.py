@@ -152,7 +152,7 @@ class SplitShift(Check[Context]):
 
 def _appearance(context: Context, shift: _Shift) -> str:
     """That held-out pictures look different, and how, where what was measured of them says so."""
-    ways = differences(context.statistics, np.isin(np.arange(len(context.dataset)), context.held_out))
+    ways = differences(context.statistics, context.is_held_out)
     seen = f"Held-out pictures can be told from training ones (AUC {shift.auc:.2f})"
     return f"{seen}: they are {', '.join(ways)}" if ways else seen
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from pathlib import Path
 
 from diagnose.algorithm import ExamineOptions, examine
 from diagnose.algorithm_context import REFERENCE, AlgorithmContext
 from diagnose.algorithm_data import pictures_of
+from diagnose.budget import Budget
 from diagnose.confirming import run_accuracy
 from diagnose.context import Context
 from diagnose.findings import NotTested, Outcome, Part
@@ -30,12 +30,10 @@ def algorithm_rung(context: Context, path: Path, *, budget: float | None, confir
         OptionError: There is no such file.
         DataError: The data has no held-out pictures of two classes.
     """
-    begun = time.monotonic()
     options = ExamineOptions(seed=context.seed, progress=context.progress, confirm=confirm)
+    time_left = Budget(options.budget if budget is None else budget)
     pictures = pictures_of(context.dataset, train=options.train, validation=options.validation, seed=context.seed)
-    allowed = options.budget if budget is None else budget
-    options = replace(options, budget=max(0.0, allowed - (time.monotonic() - begun)))
-    found = examine(path, pictures, options, probed(context, pictures))
+    found = examine(path, pictures, replace(options, budget=time_left.left), probed(context, pictures))
     own_code = next((control.accuracy for control in found.controls if control.name == "own-code"), None)
     rung = Rung(
         findings=found.findings,
@@ -56,15 +54,18 @@ def _compared(rung: Rung, measured: AlgorithmContext) -> Rung:
         return replace(rung, uncompared="your algorithm was not trained; it takes a larger --budget.")
     gap = measured.difference(Variant(), measured.shown)
     if gap is None:  # cut short, and still under: how far it would have come nobody knows
-        needs = f"a larger --budget: your training was stopped in epoch {len(theirs.curve)}"
-        open_ = NotTested(name="accuracy", needs=needs)
-        return replace(rung, not_tested=(*rung.not_tested, open_), uncompared=f"it takes {needs}.")
+        return _open(rung, f"your training was stopped in epoch {len(theirs.curve)}")
     if measured.hungry and not any(f.outcome is Outcome.FAIL for f in rung.findings):
-        needs = f"a larger --budget: yours learnt from {theirs.images} pictures, and the rest are worth as much to a "
-        needs += "known-good model as it is ahead"
-        open_ = NotTested(name="accuracy", needs=needs)
-        return replace(rung, not_tested=(*rung.not_tested, open_), uncompared=f"it takes {needs}.")
+        worth = "the rest are worth as much to a known-good model as it is ahead"
+        return _open(rung, f"yours learnt from {theirs.images} pictures, and {worth}")
     possible = run_accuracy(best[0])
     by = "a known-good model" if measured.shown == REFERENCE else "your algorithm with its causes mended"
     part = Part(learnt=theirs.images, judged=theirs.validation, possible=possible, by=by)
     return replace(rung, yours=run_accuracy(theirs), known_good=possible, gap=gap, part=part)
+
+
+def _open(rung: Rung, why: str) -> Rung:
+    """The rung where more time would tell what theirs reaches."""
+    needs = f"a larger --budget: {why}"
+    open_ = NotTested(name="accuracy", needs=needs)
+    return replace(rung, not_tested=(*rung.not_tested, open_), uncompared=f"it takes {needs}.")

@@ -52,7 +52,7 @@ def checkpoint_rung(
     """
     begun, time_left = time.perf_counter(), Budget(_SECONDS if budget is None else budget)
     context.progress("checkpoint", 0, 1)
-    facts = audit(loaded, checkpoint, context, device=torch_device(device), left=lambda: time_left.left)
+    facts = audit(loaded, checkpoint, context, device=torch_device(device), budget=time_left)
     truth = context.labels[facts.rows]
     reference = context.correct(context.best)[facts.rows]
     findings = [_loading(loaded, facts, reference), _size(loaded, context.num_classes)]
