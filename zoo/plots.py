@@ -17,7 +17,7 @@ def curves(rows: Sequence[Row]) -> Figure:
     """Losses and validation accuracy by epoch, with the probe as a line to beat."""
     epochs = [row for row in rows if row.name == "epoch"]
     probe = next((row for row in rows if row.name == "probe"), None)
-    figure = Figure(figsize=(9, 3.2), layout="constrained")
+    figure = Figure(figsize=(9, 3.2))
     loss, accuracy = figure.subplots(1, 2)
     numbers = [row.epoch for row in epochs]
     loss.plot(numbers, [row.train_loss for row in epochs], color=_ORANGE, marker=".", label="training")
@@ -34,7 +34,7 @@ def curves(rows: Sequence[Row]) -> Figure:
 def confusion(matrix: IntArray, classes: Sequence[str]) -> Figure:
     """The confusion matrix, each row as shares of its true class."""
     side = min(12.0, 2.5 + 0.42 * len(classes))
-    figure = Figure(figsize=(side, side), layout="constrained")
+    figure = Figure(figsize=(side, side))
     axes = figure.subplots()
     axes.imshow(matrix / matrix.sum(axis=1, keepdims=True).clip(min=1), cmap="Blues", vmin=0, vmax=1)
     ticks = range(len(classes))
@@ -56,11 +56,11 @@ def confusion(matrix: IntArray, classes: Sequence[str]) -> Figure:
 
 def reliability(bins: FloatArray) -> Figure:
     """Accuracy against confidence; on the diagonal the model knows how sure it may be."""
-    figure = Figure(figsize=(4.2, 3.2), layout="constrained")
+    figure = Figure(figsize=(4.2, 3.2))
     axes = figure.subplots()
     used = bins[bins[:, 2] > 0]
     axes.plot([0, 1], [0, 1], color=_GREY, linestyle="--")
-    axes.scatter(used[:, 0], used[:, 1], s=20 + 400 * used[:, 2], color=_BLUE, alpha=0.7)
+    axes.scatter(used[:, 0], used[:, 1], s=20 + 400 * used[:, 2], color=_BLUE, alpha=0.7, clip_on=False)
     axes.set(xlim=(0, 1), ylim=(0, 1.02))
     _dress(axes, title="accuracy by confidence", xlabel="confidence")
     return figure

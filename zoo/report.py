@@ -190,11 +190,11 @@ def _draw(run: Run, shown: Predictions, matrix: IntArray, rows: Sequence[Row]) -
         warnings.filterwarnings("ignore", message="Glyph .* missing from")  # class names in any script
         for name, figure in figures.items():
             with replacing(run.path / "plots" / f"{name}.png") as temporary:
-                figure.savefig(temporary, format="png", dpi=110)
+                figure.savefig(temporary, format="png", dpi=110, bbox_inches="tight")
             if name != "confusion":  # the page has its own, whose cells open their images
                 buffer = io.StringIO()
                 with rc_context({"svg.hashsalt": name}):  # the same run gives the same bytes
-                    figure.savefig(buffer, format="svg", metadata={"Date": None})
+                    figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})
                 drawn[name] = buffer.getvalue()[buffer.getvalue().index("<svg") :]
     return drawn
 
