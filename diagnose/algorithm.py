@@ -44,7 +44,7 @@ _AUDITS: tuple[tuple[str, type[Any], bool], ...] = (
 )
 _LEAST_IMAGES = 120
 _LEAST_SCORED = 200
-_EXPECTED_RUNS = 8
+_EXPECTED_RUNS = 6
 _MOST_OF_IT = 0.95
 #: Accuracy that sound code should reach on some hundred digits, handed over as a file or as a command. A choice, not measured
 #: on many files: a linear probe reaches more, and a network that learns nothing a tenth.
@@ -212,7 +212,6 @@ class _Examiner:
             self._options.progress("audits", number, len(_AUDITS))
             if experiment == "loader" and "loader" not in loaded.defined:
                 continue
-            begun = time.monotonic()
             answer = self._ask(experiment, record)
             if isinstance(answer, Mishap):
                 self._note(answer, theirs=theirs)
@@ -221,7 +220,7 @@ class _Examiner:
             elif answer is not None:
                 self._update(**{experiment: answer})
             if isinstance(answer, OverfitFacts) and answer.steps:
-                self._choose_sizes(loaded, (time.monotonic() - begun) / answer.steps / answer.images)
+                self._choose_sizes(loaded, answer)
 
     def _own_code(self) -> None:
         """Cell C: their algorithm as it stands, on known-good pictures."""
@@ -242,9 +241,11 @@ class _Examiner:
         seconds = min(self._options.experiment_seconds, self._budget.left)
         return self._sandbox.ask(self._request(experiment, seconds), record)
 
-    def _choose_sizes(self, loaded: Loaded, seconds: float) -> None:
-        """As many pictures as let some trainings fit into what is left, at ``seconds`` a picture and step."""
-        affordable = self._budget.left / _EXPECTED_RUNS / max(1e-6, seconds * loaded.epochs * 1.5)
+    def _choose_sizes(self, loaded: Loaded, cost: OverfitFacts) -> None:
+        """As many pictures as let some trainings, with their scoring, fit into what is left."""
+        scoring = _LEAST_SCORED * (cost.first + _EXPECTED_RUNS * cost.once)
+        a_picture = cost.first + _EXPECTED_RUNS * (cost.once + loaded.epochs * cost.each)
+        affordable = (self._budget.left - scoring) / max(1e-6, a_picture)
         self._train_size = int(min(self._train_size, max(_LEAST_IMAGES, affordable)))
         if self._train_size < len(self._pictures.train) and self._train_size % max(2, loaded.batch_size) == 1:
             self._train_size -= 1  # batch-norm refuses a last batch of one picture, which their data need not have

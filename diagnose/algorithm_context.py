@@ -26,6 +26,8 @@ from diagnose.sandbox.part_names import PARTS
 
 #: Every part from the known-good recipe: the recipe itself.
 REFERENCE = Variant(reference=tuple(PARTS))
+#: Every part but the network, and no dropout or weight decay in that: what else than their network holds them back.
+BARE = Variant(reference=tuple(part for part in PARTS if part != "model"), regularise=False)
 #: Standard deviation over seeds that is assumed where a training was not repeated: one point.
 ASSUMED_SPREAD = 0.01
 #: Two points: nothing smaller counts as a cause.
@@ -116,6 +118,19 @@ class AlgorithmContext:
     def gap(self) -> Estimate | None:
         """How far the algorithm (as mended so far) stays under the known-good recipe."""
         return self.difference(self.base, REFERENCE)
+
+    @property
+    def bare(self) -> Variant:
+        """Their network, as far as it is mended, and nothing else of theirs."""
+        return dataclasses.replace(combine(self.base, BARE), learning_rate=1.0, epochs=1.0)
+
+    def network_cost(self) -> Estimate | None:
+        """What the known-good recipe wins over their network at its best under it; ``None`` where that was not tried."""
+        tried = {run.variant for run in self.runs if run.data == "theirs" and "model" not in run.variant.reference}
+        if self.bare not in tried:
+            return None
+        costs = [cost for variant in tried if (cost := self.difference(variant, REFERENCE)) is not None]
+        return min(costs, key=lambda cost: cost.value, default=None)
 
     @property
     def shown(self) -> Variant:

@@ -14,6 +14,7 @@ from diagnose.algorithm_context import AlgorithmContext, combine
 from diagnose.comparison import accuracy
 from diagnose.findings import CheckFailure, Edit, Estimate, Finding, Outcome
 from diagnose.mending import Input, mended, unified_diff
+from diagnose.probes.frozen import is_pretrained
 from diagnose.sandbox.copies import copy_code
 from diagnose.sandbox.measurements import Mishap, RunFacts, Variant
 from diagnose.sandbox.session import Request, Sandbox
@@ -46,6 +47,8 @@ def propose(
     change = context.base
     for cause in sorted(failed & sure.keys()):
         change = combine(change, sure[cause])
+    if context.model is not None and is_pretrained(context.model):
+        change = replace(change, unfreeze=False)  # the edit would train the pretrained layers too
     seen = failed | {f.cause for f in findings if f.outcome is Outcome.REVIEW}
     try:
         before = algorithm.read_text(encoding="utf-8")

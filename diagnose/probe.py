@@ -121,7 +121,7 @@ _PLAIN = Variant()
 _FIELDS = {
     "augment": "augmentation off",
     "regularise": "dropout and weight decay off",
-    "unfreeze": "every parameter trained",
+    "unfreeze": "frozen layers trained",
     "clip": "gradient clipping off",
     "reset": "weights initialised by default",
     "precise": "float32 throughout",

@@ -35,7 +35,7 @@ GENERIC = (
     "capacity",
 )
 _ROUNDS = 3
-#: Causes that replacing the whole model takes away, and the gap from which on that is tried first.
+#: Causes that replacing the whole model takes away, and the gap from which on they are the likeliest under random weights.
 _WHOLE_MODEL = frozenset({"overfitting", "capacity"})
 _FAR = 0.15
 #: Causes that change the score they see, not the model.
@@ -201,17 +201,26 @@ class Swaps:
         seen = [(p, o) for p, o in self.observations() if o.changes and o.points is None]
         hints = [pair for pair in seen if pair[1].certainty is not Certainty.NONE]
         generic = [pair for pair in seen if pair[1].certainty is Certainty.NONE]
-        if self._far_from_pretrained():
-            # Nothing else wins back so much on few pictures; what is left of the budget goes to the rest.
-            generic.sort(key=lambda pair: pair[1].cause not in _WHOLE_MODEL)
-        for group in (hints, generic):
-            best = self._try(group, until_closed=group is generic)
-            if best is not None:
-                probe, observation, change = best
-                self._settle(probe, observation)
-                self.context = replace(self.context, base=combine(self.context.base, change))
-                return True
-        return False
+        best = self._try(hints, until_closed=False)
+        if best is None and self._far_from_pretrained():
+            # A training of theirs is cheap beside one of the known-good network, and tells as much of both.
+            if not self._bare_wins():
+                return False
+            generic = [pair for pair in generic if pair[1].cause not in _WHOLE_MODEL]
+        best = best or self._try(generic, until_closed=True)
+        if best is None:
+            return False
+        probe, observation, change = best
+        self._settle(probe, observation)
+        self.context = replace(self.context, base=combine(self.context.base, change))
+        return True
+
+    def _bare_wins(self) -> bool:
+        """Whether their network alone would do better by all other parts together; true where that is not known."""
+        if not self.measure(self.context.bare):
+            return True
+        gain = self.context.difference(self.context.base, self.context.bare)
+        return gain is None or significant(gain, self.context.threshold)
 
     def _far_from_pretrained(self) -> bool:
         """Whether a network without pretrained weights is far under the known-good recipe."""
@@ -281,7 +290,8 @@ class Swaps:
             for cause in likely:
                 found[cause] = replace(found[cause], outcome=Outcome.FAIL, points=None)
             if not likely and not self.context.hungry:
-                found["unexplained-gap"] = self._unexplained(gap)
+                left = self._unexplained(gap)
+                found[left.cause] = left
         sure = self._sure | {o.cause for _, o in self.observations() if o.certainty is Certainty.SURE}
         return sorted(found.values(), key=lambda f: _importance(f, seen=f.cause in sure))
 
@@ -296,19 +306,28 @@ class Swaps:
         open_ = [o for o in hints if o.changes and all(self.context.gain(change) is None for change in o.changes)]
         return [o.cause for o in open_ if o.cause not in self.settled]
 
+    def _untried_network(self) -> Finding | None:
+        """Their network as the cause, where there was no time to try any other: that is what the known-good one has more of."""
+        for probe, seen in self.observations():
+            if seen.cause in _WHOLE_MODEL and any(self.context.gain(change) is None for change in seen.changes):
+                finding = judge(self.context, probe.name, seen)
+                message = f"{seen.message} Yours starts from random weights, the known-good one from pretrained ones."
+                return replace(finding, outcome=Outcome.FAIL, message=message, remedy=seen.remedy, points=None)
+        return None
+
     def _unexplained(self, gap: Estimate) -> Finding:
         """A gap that no part explains."""
+        network = self._untried_network() if self._far_from_pretrained() else None
+        if network is not None:
+            return network
         tried = [describe(r.variant) for r in self.context.runs if r.variant not in (REFERENCE, Variant())]
-        model = self.context.model
-        scratch = model is not None and not is_pretrained(model)
         return Finding(
             check="swap",
             cause="unexplained-gap",
             side=Side.ALGORITHM,
             outcome=Outcome.FAIL,
             message="The algorithm stays under the known-good recipe, and no single replaced part wins it back"
-            + (f" (tried: {', '.join(dict.fromkeys(tried))})." if tried else ".")
-            + (" Yours starts from random weights, the known-good one from pretrained ones." if scratch else ""),
+            + (f" (tried: {', '.join(dict.fromkeys(tried))})." if tried else "."),
             remedy="Start from the known-good recipe (zoo finetune), put in your parts one by one.",
             points=gap,
         )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from diagnose.algorithm_context import AlgorithmContext
 from diagnose.check import ALGORITHM_CHECKS
-from diagnose.findings import Evidence
+from diagnose.findings import Evidence, Kind
 from diagnose.probe import Certainty, Observation, Probe
+from diagnose.probes.frozen import is_pretrained
 from diagnose.sandbox.measurements import RunFacts, Variant
 
 
@@ -23,7 +24,8 @@ class Fit(Probe):
     fits them and fails on others has too much freedom for so few pictures, or no pretrained features.
 
     Known problems: Everything else that goes wrong also shows as a bad fit: these causes count only where replacing the
-    model wins accuracy, and are named after those that are seen directly.
+    model wins accuracy, or where theirs stays under though all else is replaced, and are named after those that are seen
+    directly.
 
     Remedy: A pretrained backbone (``zoo finetune``); for capacity wider layers; for overfitting augmentation,
     weight decay.
@@ -49,9 +51,20 @@ class Fit(Probe):
         if not runs:
             return []
         run = runs[0]
+        cost = context.network_cost()
         overfits = run.train_accuracy >= self.fitted and run.train_accuracy - run.accuracy > self.most_gap
         small = run.train_accuracy < self.fitted
-        return [self._overfitting(context, run, seen=overfits), self._capacity(context, run, seen=small)]
+        found = [self._overfitting(context, run, seen=overfits), self._capacity(context, run, seen=small)]
+        if cost is None:
+            return found
+        words = Evidence(
+            statistic="accuracy won: the known-good network, all else known-good",
+            value=cost.value,
+            interval=cost.interval,
+            reference=context.threshold,
+            kind=Kind.INTERVENTION,
+        )
+        return [replace(o, points=cost, evidence=(*o.evidence, words), changes=()) if o.changes else o for o in found]
 
     def _network(self, context: AlgorithmContext) -> Variant:
         """Theirs replaced; where it looks at small pictures, in which a pretrained one sees little, with its transform."""
@@ -73,11 +86,14 @@ class Fit(Probe):
 
     def _capacity(self, context: AlgorithmContext, run: RunFacts, *, seen: bool) -> Observation:
         parameters = context.model.parameters if context.model is not None else 0
+        why = f"{parameters:,} weights are too few here"
+        if context.model is not None and not is_pretrained(context.model):
+            why += f", or {run.images} pictures and {len(run.curve)} epochs for random ones to become features"
         return Observation(
             cause="capacity",
             certainty=Certainty.NONE,
-            message=f"{run.train_accuracy:.1%} even on training pictures: {parameters:,} weights are too few here.",
-            remedy="A wider or pretrained network; zoo list shows some.",
+            message=f"{run.train_accuracy:.1%} even on training pictures: {why}.",
+            remedy="A pretrained network (zoo finetune; zoo list shows some), or a wider one and more epochs.",
             evidence=(Evidence(statistic="training accuracy", value=run.train_accuracy, reference=self.fitted),),
             changes=(self._network(context),) if seen else (),
         )

@@ -31,7 +31,7 @@ class FrozenParameters(Probe):
     References: Humbatova et al., Taxonomy of Real Faults in Deep Learning Systems (ICSE 2020).
 
     Attributes:
-        least_share: Smallest share of the parameters of a network without pretrained weights that must train.
+        least_share: Smallest share of the parameters without pretrained weights that must train.
     """
 
     name = "frozen-parameters"
@@ -44,11 +44,10 @@ class FrozenParameters(Probe):
         if model is None or model.parameters == 0:
             return []
         share = model.optimised / model.parameters
-        pretrained = is_pretrained(model)
         step = context.step
         stuck = step is not None and self._stuck(step, step.reached)
         new_stuck = step is not None and self._stuck(step, step.new_reached)
-        sure = not model.head_optimised or (share < self.least_share and not pretrained) or new_stuck
+        sure = not model.head_optimised or self._idle(model) or new_stuck
         certainty = Certainty.SURE if sure else Certainty.HINT if stuck else Certainty.NONE
         stuck = stuck or new_stuck
         evidence = [Evidence(statistic="share of weights that train", value=share, reference=self.least_share)]
@@ -70,6 +69,11 @@ class FrozenParameters(Probe):
             )
         ]
 
+    def _idle(self, model: ModelFacts) -> bool:
+        """Whether weights that no checkpoint filled do not train; a copy of a filled network looks as if none did."""
+        copied = is_pretrained(model) and model.new == model.parameters
+        return model.new_optimised < self.least_share * model.new and not copied
+
     def _stuck(self, step: StepFacts, reached: float) -> bool:
         """Whether a gradient reaches few tensors at updates that have one; without one weight decay alone moves them."""
         return step.updates > 0 and step.empty == 0 and 0 < reached < self.least_share
@@ -80,6 +84,9 @@ def _message(model: ModelFacts, share: float, reached: float) -> str:
         return f"The last layer ({model.head}) does not train: {share:.0%} of all weights are in the optimizer."
     if model.forgotten:
         return f"The optimizer lacks {', '.join(model.forgotten)}: only {share:.0%} of the weights train."
+    if model.new_optimised < model.new < model.parameters:
+        idle = 1 - model.new_optimised / model.new
+        return f"{idle:.0%} of the weights that no checkpoint filled do not train: they stay as they were drawn."
     if share < 1:
         return f"Only {share:.0%} of the weights train."
     return f"Only {reached:.0%} of the tensors in the optimizer ever change: no gradient reaches the others."

@@ -40,7 +40,8 @@ class Network(Probe):
         least_flow: Smallest ratio of the first layers' relative gradient to that of the last; its inverse is the
             largest.
         least_spread: Smallest deviation over pictures of the fresh network's answers, relative to their size, of one that
-            cannot learn a batch by heart; a sound one has a tenth or more. None at all is what a zero last layer gives.
+            cannot learn a batch by heart; a sound one has a tenth or more. None at all is what a zero last layer gives, and
+            counts with dead rectifiers only.
         most_dead: Largest share of dead channels in a layer.
         flat_loss: Cross-entropy, as a share of ln C, above which one batch was not learnt by heart.
     """
@@ -115,9 +116,9 @@ class Network(Probe):
     def _flow(self, context: AlgorithmContext, model: ModelFacts) -> Observation:
         flow = context.step.vanishing if context.step is not None else 1.0
         lopsided = not self.least_flow < flow < 1 / self.least_flow
-        blind = 0 < model.spread < self.least_spread and self._stuck(context)
-        broken = not model.finite or (context.step is not None and not context.step.finite)
         dead = model.dead > self.most_dead
+        blind = model.spread < self.least_spread and (model.spread > 0 or dead) and self._stuck(context)
+        broken = not model.finite or (context.step is not None and not context.step.finite)
         if broken:
             message = "The fresh model's outputs or gradients are not finite."
         elif dead:

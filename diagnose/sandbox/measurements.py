@@ -62,6 +62,7 @@ class ModelFacts:
         parameters: Number of scalars.
         trainable: Those with ``requires_grad``.
         optimised: Trainable scalars that the optimizer holds.
+        new: Scalars that no checkpoint filled; ``new_optimised`` those of them that train.
         forgotten: Names of trainable tensors that the optimizer does not hold (at most 5).
         foreign: Tensors that the optimizer holds and the model does not have.
         head: Name of the last layer with weights.
@@ -92,6 +93,8 @@ class ModelFacts:
     parameters: int
     trainable: int
     optimised: int
+    new: int
+    new_optimised: int
     forgotten: tuple[str, ...]
     foreign: int
     head: str
@@ -270,9 +273,10 @@ class Variant:
         epochs: Factor on the number of epochs.
         augment: Whether the training transform is used for training; else the evaluation transform.
         regularise: Whether dropout and weight decay stay.
-        unfreeze: Whether every parameter is made trainable and handed to the optimizer.
+        unfreeze: Whether the layers that do not train are made to: those that no checkpoint filled, all of them where
+            those do already.
         clip: Whether gradient clipping stays.
-        reset: Whether weights are initialised anew as their modules' defaults have it.
+        reset: Whether weights that no checkpoint filled are initialised anew as their modules' defaults have it.
         precise: Whether autocast and float16 are kept off.
     """
 
@@ -343,13 +347,22 @@ class RunFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class OverfitFacts:
-    """Training on one batch only, augmentation off: a sound algorithm learns it by heart."""
+    """Training on one batch only, augmentation off: a sound algorithm learns it by heart.
+
+    Attributes:
+        first: Seconds that a picture's first forward pass of all takes beyond a later one: some keep features.
+        once: Seconds that a picture costs each training: a forward pass, and its transform where that is not random.
+        each: Seconds that it costs each epoch.
+    """
 
     images: int
     steps: int
     first_loss: float
     last_loss: float
     accuracy: float
+    first: float
+    once: float
+    each: float
 
 
 R = TypeVar("R")

@@ -218,6 +218,8 @@ def _coverage(built: Built) -> dict[str, Any]:
     groups = built.optimizer.param_groups
     return {
         "optimised": sum(p.numel() for p in optimised.values()),
+        "new": sum(p.numel() for p in named.values() if id(p) not in built.filled),
+        "new_optimised": sum(p.numel() for p in optimised.values() if id(p) not in built.filled),
         "forgotten": tuple(n for n, p in named.items() if p.requires_grad and id(p) not in held)[:5],
         "foreign": len(held - own),
         "head_optimised": any(n.rsplit(".", 1)[0] == head for n in optimised),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import time
-from typing import Any, Self
+from collections.abc import Callable
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import torch
@@ -12,10 +13,11 @@ from torch import Tensor, nn
 
 from diagnose.sandbox.measurements import OverfitFacts, StepFacts
 from diagnose.sandbox.parts import batches, reference_loss
-from diagnose.sandbox.pictures import Pictures, Transformed, stack
+from diagnose.sandbox.pictures import Pictures, Transformed, is_random, stack
 from diagnose.sandbox.watching import ForwardModes, StepNorms, without_autocast
 from diagnose.sandbox.workbench import Built, Workbench, evaluating, logits_of, seed_everything
 
+R = TypeVar("R")
 _CALLS = 6
 _MOST_CALLS = 64  # somebody accumulates gradients over as many
 _WATCHED = 8
@@ -193,18 +195,38 @@ def overfit(bench: Workbench) -> OverfitFacts:
     """Their step on one batch of 16 pictures, up to 100 times."""
     few: Pictures = bench.pictures.subset(16, 0, bench.seed)
     built = bench.build()
+    feeding, _ = _timed(lambda: stack(few.train, built.train_transform))
     inputs = stack(few.train, built.eval_transform)
     targets = torch.tensor(few.train_labels)
+    looking, first = _timed(lambda: _mean_loss(built, inputs, targets))
+    later, _ = _timed(lambda: _mean_loss(built, inputs, targets))
     started, steps = time.monotonic(), 0
-    first = _mean_loss(built, inputs, targets)
     while steps < 100 and time.monotonic() - started < 60 and not bench.late:
         built.parts.train_step(built.model, inputs.clone(), targets.clone(), built.loss, built.optimizer)
         steps += 1
+    stepping = (time.monotonic() - started) / max(1, steps)
     with evaluating(built.model, training=True):
         outputs = logits_of(built.model(inputs)).float()
     accuracy = float((outputs.argmax(1) == targets).float().mean())
     last = _mean_loss(built, inputs, targets)
-    return OverfitFacts(images=len(targets), steps=steps, first_loss=first, last_loss=last, accuracy=accuracy)
+    again = feeding if is_random(built.train_transform, few.train) else 0.0
+    return OverfitFacts(
+        images=len(targets),
+        steps=steps,
+        first_loss=first,
+        last_loss=last,
+        accuracy=accuracy,
+        first=max(0.0, looking - later) / len(targets),
+        once=(later + feeding - again) / len(targets),
+        each=(stepping + again) / len(targets),
+    )
+
+
+def _timed(action: Callable[[], R]) -> tuple[float, R]:
+    """How many seconds something takes, and what it gives."""
+    started = time.monotonic()
+    result = action()
+    return time.monotonic() - started, result
 
 
 def _mean_loss(built: Built, inputs: Tensor, targets: Tensor) -> float:

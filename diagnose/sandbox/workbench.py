@@ -77,11 +77,12 @@ class Workbench:
         if not isinstance(model, nn.Module):
             raise TypeError(f"build_model returned {type(model).__name__}, not a torch.nn.Module")
         model.known_pretrained = _mostly_loaded(loads.calls)  # type: ignore[assignment]  # read by the reference optimizer
-        self._change_model(model)
+        filled = loads.untouched
+        self._change_model(model, filled)
         train, evaluation = self._transforms(parts, model)
         loss = parts.build_loss()
         optimizer = parts.build_optimizer(model)
-        self._change_optimizer(model, optimizer)
+        self._change_optimizer(model, optimizer, filled)
         return Built(
             parts=parts,
             model=model,
@@ -90,7 +91,7 @@ class Workbench:
             train_transform=train if self.variant.augment else evaluation,
             eval_transform=evaluation,
             loads=tuple(loads.calls),
-            filled=frozenset(loads.filled),
+            filled=filled,
         )
 
     def _transforms(self, parts: Parts, model: nn.Module) -> tuple[Transform, Transform]:
@@ -105,28 +106,35 @@ class Workbench:
         transform = matched_transform(model, shape=shape, images=self.pictures.train)
         return transform, transform
 
-    def _change_model(self, model: nn.Module) -> None:
-        if self.variant.unfreeze:
-            model.requires_grad_(requires_grad=True)
+    def _change_model(self, model: nn.Module, filled: frozenset[int]) -> None:
         if not self.variant.regularise:
             for module in model.modules():
                 if isinstance(module, nn.modules.dropout._DropoutNd):  # noqa: SLF001 - their common base
                     module.p = 0.0
         if self.variant.reset:
             for module in model.modules():
-                reset = getattr(module, "reset_parameters", None)
-                if callable(reset) and isinstance(module, nn.Linear | nn.modules.conv._ConvNd):  # noqa: SLF001
-                    reset()
+                layer = isinstance(module, nn.Linear | nn.modules.conv._ConvNd)  # noqa: SLF001 - likewise
+                if layer and id(module.weight) not in filled:
+                    module.reset_parameters()  # type: ignore[operator]  # both have it
 
-    def _change_optimizer(self, model: nn.Module, optimizer: Optimizer) -> None:
-        held = {id(p) for group in optimizer.param_groups for p in group["params"]}
-        missing = [p for p in model.parameters() if p.requires_grad and id(p) not in held]
-        if self.variant.unfreeze and missing:
-            optimizer.add_param_group({"params": missing})
+    def _change_optimizer(self, model: nn.Module, optimizer: Optimizer, filled: frozenset[int]) -> None:
+        if self.variant.unfreeze:
+            _thaw(model, optimizer, filled)
         for group in optimizer.param_groups:
             group["lr"] *= self.variant.learning_rate
             if not self.variant.regularise and "weight_decay" in group:
                 group["weight_decay"] = 0.0
+
+
+def _thaw(model: nn.Module, optimizer: Optimizer, filled: frozenset[int]) -> None:
+    """Let the layers train that no checkpoint filled; everything where those do already."""
+    held = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    idle = [p for p in model.parameters() if not (p.requires_grad and id(p) in held)]
+    idle = [p for p in idle if id(p) not in filled] or idle
+    for parameter in idle:
+        parameter.requires_grad_()
+    if missing := [p for p in idle if id(p) not in held]:
+        optimizer.add_param_group({"params": missing})
 
 
 def seed_everything(seed: int) -> None:
@@ -142,10 +150,15 @@ def _mostly_loaded(loads: list[LoadCall]) -> bool:
 
 @dataclass
 class Loads:
-    """Calls of ``load_state_dict``, and the ``id`` of each parameter that they filled."""
+    """Calls of ``load_state_dict``, and each parameter that they filled, with its version after that."""
 
     calls: list[LoadCall] = field(default_factory=list)
-    filled: set[int] = field(default_factory=set)
+    filled: list[tuple[nn.Parameter, int]] = field(default_factory=list)
+
+    @property
+    def untouched(self) -> frozenset[int]:
+        """The ``id`` of each parameter that still holds what a checkpoint filled it with."""
+        return frozenset(id(parameter) for parameter, version in self.filled if parameter._version == version)  # noqa: SLF001
 
 
 @contextmanager
@@ -160,7 +173,7 @@ def recorded_loads() -> Iterator[Loads]:
         matched = len(names)
         loads.calls.append(LoadCall(matched=matched, missing=len(own) - matched, unexpected=len(state_dict) - matched))
         answer = original(self, state_dict, *arguments, **options)
-        loads.filled |= {id(parameter) for name, parameter in self.named_parameters() if name in names}
+        loads.filled += [(p, p._version) for name, p in self.named_parameters() if name in names]  # noqa: SLF001
         return answer
 
     nn.Module.load_state_dict = load_state_dict  # type: ignore[method-assign]

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from diagnose.algorithm import ExamineOptions, _Examiner
-from diagnose.algorithm_context import REFERENCE, AlgorithmContext, combine
+from diagnose.algorithm_context import BARE, REFERENCE, AlgorithmContext, combine
 from diagnose.algorithm_data import pictures_of
 from diagnose.findings import Conclusion, Estimate, Outcome
 from diagnose.ladder.algorithm import _compared
@@ -24,6 +24,7 @@ from diagnose.rungs import Rung
 from diagnose.sandbox.measurements import (
     EpochFacts,
     Loaded,
+    Mishap,
     ModelFacts,
     OverfitFacts,
     RunFacts,
@@ -40,7 +41,7 @@ from tests import faults
 AS_IT_IS = Variant()
 MENDED = Variant(learning_rate=0.1)
 MODEL = ModelFacts(
-    parameters=10, trainable=10, optimised=10, forgotten=(), foreign=0, head="fc", head_optimised=True, output="Tensor",
+    parameters=10, trainable=10, optimised=10, new=10, new_optimised=10, forgotten=(), foreign=0, head="fc", head_optimised=True, output="Tensor",
     shape=(8, 2), finite=True, domain="logits", mixing=0.0, repeat=0.0, weighted=2, activations=1, spread=1.0, dead=0.0,
     constant=(), dtype="float32", batchnorms=0, untracked=0, dropouts=0, dropout=0.0, loads=(), input_mean=(0.0,) * 3,
     input_std=(1.0,) * 3, effective_mean=(0.5,) * 3, effective_std=(0.5,) * 3, expected_mean=(), expected_std=(),
@@ -335,7 +336,9 @@ def test_another_score_is_no_fault_of_the_scoring_where_answers_depend_on_the_ba
     ("spread", "last_loss", "sure"), [(1e-5, 2.2, True), (1e-5, 0.01, False), (0.3, 2.2, False), (0.0, 2.2, False)]
 )
 def test_a_network_that_answers_alike_to_all_and_learns_no_batch_gets_nothing_of_the_picture(spread, last_loss, sure):
-    facts = OverfitFacts(images=32, steps=100, first_loss=2.3, last_loss=last_loss, accuracy=0.2)
+    facts = OverfitFacts(
+        images=32, steps=100, first_loss=2.3, last_loss=last_loss, accuracy=0.2, first=0.0, once=0.0, each=0.0
+    )
     context = replace(measured(), num_classes=10, model=replace(MODEL, spread=spread), overfit=facts)
     (flow,) = [o for o in Network().observe(context) if o.cause == "gradient-flow"]
     assert (flow.certainty is Certainty.SURE) == sure
@@ -345,7 +348,7 @@ def test_a_network_that_answers_alike_to_all_and_learns_no_batch_gets_nothing_of
 def test_of_two_changes_the_narrower_is_the_cause_unless_the_wider_clearly_wins_more(wider, cause):
     """Their transform's augmentation costs 20 points; the known-good transform takes that away too."""
     plain, transform = Variant(augment=False), Variant(reference=("transform",))
-    reached = {REFERENCE: 93, AS_IT_IS: 60, plain: 80, transform: wider}
+    reached = {REFERENCE: 93, AS_IT_IS: 60, plain: 80, transform: wider, BARE: wider}
 
     def train(variant: Variant, _seed: int) -> RunFacts:
         return run(variant, reached.get(variant, 60))
@@ -374,4 +377,71 @@ def test_a_hint_that_there_was_no_time_to_try_is_the_likeliest_cause_of_a_gap(ti
     strong = replace(FLIPPED, similarity=0.1)
     context = replace(measured(), model=MODEL, transform=strong, loaded=LOADED)
     failed = [f.cause for f in Swaps(context, train).run() if f.outcome is Outcome.FAIL]
-    assert ("augmentation" in failed, "unexplained-gap" in failed) == (not time, time)
+    assert ("augmentation" in failed, "capacity" in failed) == (not time, time)
+
+
+@pytest.mark.parametrize(
+    ("first", "each", "expected"), [(0.0, 0.01, 333), (0.04, 0.01, 236), (0.0, 10.0, 120), (0.0, 1e-9, 900)]
+)
+def test_as_many_pictures_are_learnt_from_as_let_six_trainings_fit_into_the_time(first, each, expected):
+    """Of 60 seconds: 6 trainings of 3 epochs, with 200 pictures to be judged on, whose first pass may be dearer."""
+    blank = Image.new("RGB", (4, 4))
+    pictures = Pictures(
+        train=(blank,) * 900,
+        train_labels=(0, 1) * 450,
+        validation=(blank,) * 300,
+        validation_labels=(0, 1) * 150,
+        classes=("a", "b"),
+    )
+    cost = OverfitFacts(
+        images=16, steps=9, first_loss=1.0, last_loss=0.1, accuracy=1.0, first=first, once=0.0, each=each
+    )
+    lacking = Mishap(experiment="audit", kind="crash", error="none here")
+    answers: dict[type, object] = {Loaded: LOADED, OverfitFacts: cost}
+    asked: list[Request] = []
+
+    class Worker:
+        def ask(self, request: Request, kind: type[object]) -> object:
+            asked.append(request)
+            return run(request.variant, 90) if kind is RunFacts else answers.get(kind, lacking)
+
+    _Examiner(cast("Sandbox", Worker()), pictures, ExamineOptions(budget=60.0), lambda *_: run(REFERENCE, 90)).run()
+    trained = next(request.train for request in asked if request.experiment == "train")
+    assert trained == pytest.approx(expected, abs=3)
+
+
+def scratch(reached: dict[Variant, int], *, train_accuracy: float = 0.5) -> tuple[list[Variant], list]:
+    """What is trained of a network from random weights far under the known-good one, and what is blamed."""
+    tried: list[Variant] = []
+
+    def train(variant: Variant, _seed: int) -> RunFacts | None:
+        tried.append(variant)
+        if variant not in reached:
+            return None
+        flat = (EpochFacts(loss=1.0, validation_loss=1.0, accuracy=0.5, score=None),) * 15
+        return replace(run(variant, reached[variant]), train_accuracy=train_accuracy, curve=flat)
+
+    found = Swaps(replace(measured(), model=MODEL, loaded=LOADED), train).run()
+    return tried, [f for f in found if f.outcome is Outcome.FAIL]
+
+
+def test_a_network_that_stays_under_whatever_else_is_replaced_is_the_cause_and_its_cost_is_known():
+    tried, (network,) = scratch({REFERENCE: 90, AS_IT_IS: 40, BARE: 43})
+    assert tried == [REFERENCE, AS_IT_IS, BARE]
+    assert network.cause == "capacity"
+    assert network.points is not None
+    assert network.points.value == pytest.approx(0.47)
+
+
+def test_a_network_that_does_well_once_all_else_is_replaced_is_not_blamed():
+    transform = Variant(reference=("transform",))
+    _, found = scratch({REFERENCE: 90, AS_IT_IS: 40, BARE: 91, transform: 88})
+    assert [f.cause for f in found] == ["normalisation"]
+
+
+@pytest.mark.parametrize(("train_accuracy", "cause"), [(0.5, "capacity"), (1.0, "overfitting")])
+def test_where_there_is_no_time_for_another_network_random_weights_are_named(train_accuracy, cause):
+    _, (network,) = scratch({REFERENCE: 90, AS_IT_IS: 40}, train_accuracy=train_accuracy)
+    assert network.cause == cause
+    assert network.points is None
+    assert "random weights" in network.message

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from benchmarks.faults.registry import ALGORITHMS, CODE_FAULTS, planted, source_of
 from diagnose.algorithm_context import AlgorithmContext
@@ -13,6 +14,7 @@ from diagnose.check import ALGORITHM_CHECKS
 from diagnose.findings import Outcome
 from diagnose.probe import Certainty
 from diagnose.sandbox.loss_audit import audit_loss
+from diagnose.sandbox.measurements import Variant
 from diagnose.sandbox.model_audit import audit_model
 from diagnose.sandbox.worker import _load
 
@@ -65,6 +67,38 @@ def test_a_new_layer_that_no_gradient_reaches_is_a_fault_and_a_pretrained_one_ma
     seen = observed(audited(FILLED.replace("x.flatten(1)", features)), Certainty.SURE)
 
     assert ("frozen-parameters" in seen) == stuck
+
+
+FROZEN = FILLED.replace(
+    "    return model\n",
+    "    for name, p in model.named_parameters():\n        p.requires_grad = 'fc' in name or 'mid' in name\n    return model\n",
+).replace("self.drop(x.flatten(1))", "self.drop(self.mid(x.flatten(1)))")
+RANDOM = FROZEN.replace(" or 'mid' in name", "")
+
+
+@pytest.mark.parametrize(("text", "fault"), [(FROZEN, False), (RANDOM, True)])
+def test_a_random_layer_frozen_under_a_pretrained_network_is_a_fault_and_the_network_is_not(text, fault, audited):
+    assert ("frozen-parameters" in observed(audited(text), Certainty.SURE)) == fault
+
+
+def test_what_a_checkpoint_filled_is_neither_thawed_beside_a_frozen_random_layer_nor_drawn_anew(bench_of):
+    plain, thawed, drawn = (
+        bench_of(RANDOM, variant).build().model for variant in (Variant(), Variant(unfreeze=True), Variant(reset=True))
+    )
+    training = {name for name, p in thawed.named_parameters() if p.requires_grad}
+
+    assert {n for n, p in plain.named_parameters() if p.requires_grad} == {"fc.weight", "fc.bias"}
+    assert training == {"fc.weight", "fc.bias", "mid.weight", "mid.bias"}
+    same = {name for name, p in drawn.named_parameters() if torch.equal(p, dict(plain.named_parameters())[name])}
+    assert {"conv1.weight", "conv3.bias"} <= same
+    assert not {"fc.weight", "mid.weight"} & same
+
+
+def test_weights_that_were_changed_after_they_were_loaded_are_drawn_anew(bench_of):
+    spoilt = FILLED.replace("    return model\n", "    nn.init.zeros_(model.conv1.weight)\n    return model\n")
+    model = bench_of(spoilt, Variant(reset=True)).build().model
+
+    assert float(model.conv1.weight.detach().abs().sum()) > 0
 
 
 def test_weights_that_too_small_a_step_leaves_as_they_are_are_not_called_frozen(audited):
