@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from diagnose.algorithm_context import REFERENCE, AlgorithmContext
-from diagnose.algorithm_data import known_good_pictures
+from diagnose.algorithm_data import KNOWN_GOOD_TRAIN, KNOWN_GOOD_VALIDATION, known_good_pictures
 from diagnose.budget import Budget
 from diagnose.confirming import confirm, patched, propose, run_accuracy, seconds_allowed
 from diagnose.findings import CheckFailure, Control, Edit, Finding, NotTested
@@ -224,10 +224,18 @@ class _Examiner:
 
     def _own_code(self) -> None:
         """Cell C: their algorithm as it stands, on known-good pictures."""
-        if self._budget.left <= 0 or self.swaps.context.mishaps or not self.swaps.context.complete(Variant()):
+        context, share = self.swaps.context, self._budget.left / 6
+        if share <= 0 or context.mishaps or not context.complete(Variant()):
             return
+        if context.overfit is not None and context.loaded is not None:
+            train, validation = (
+                min(self._train_size, KNOWN_GOOD_TRAIN),
+                min(self._validation_size, KNOWN_GOOD_VALIDATION),
+            )
+            if _seconds(context.overfit, context.loaded.epochs, train, validation) > share:
+                return  # what would be cut short says nothing
         self._options.progress("your algorithm on known-good data", 0, 1)
-        answer = self._sandbox.ask(replace(self._request("train", self._budget.left / 6), data=_OWN_DATA), RunFacts)
+        answer = self._sandbox.ask(replace(self._request("train", share), data=_OWN_DATA), RunFacts)
         if isinstance(answer, Mishap):
             # On their own data it may run all the same: whether it does, the next training shows.
             if answer.kind != "hang":
@@ -243,8 +251,8 @@ class _Examiner:
 
     def _choose_sizes(self, loaded: Loaded, cost: OverfitFacts) -> None:
         """As many pictures as let some trainings, with their scoring, fit into what is left."""
-        scoring = _LEAST_SCORED * (cost.first + _EXPECTED_RUNS * cost.once)
-        a_picture = cost.first + _EXPECTED_RUNS * (cost.once + loaded.epochs * cost.each)
+        scoring = _seconds(cost, loaded.epochs, 0, _LEAST_SCORED, runs=_EXPECTED_RUNS)
+        a_picture = _seconds(cost, loaded.epochs, 1, 0, runs=_EXPECTED_RUNS)
         affordable = (self._budget.left - scoring) / max(1e-6, a_picture)
         self._train_size = int(min(self._train_size, max(_LEAST_IMAGES, affordable)))
         if self._train_size < len(self._pictures.train) and self._train_size % max(2, loaded.batch_size) == 1:
@@ -304,6 +312,12 @@ class _Examiner:
 
     def _update(self, **measured: Any) -> None:
         self.swaps.context = replace(self.swaps.context, **measured)
+
+
+def _seconds(cost: OverfitFacts, epochs: int, train: int, validation: int, *, runs: int = 1) -> float:
+    """What trainings on as many pictures take, the first pass over them included."""
+    once = (train + validation) * (cost.first + runs * cost.once)
+    return once + runs * train * epochs * cost.each
 
 
 def _controls(context: AlgorithmContext) -> list[Control]:

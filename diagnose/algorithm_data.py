@@ -19,6 +19,8 @@ from zoo.errors import DataError
 #: Shorter side of the copies that an algorithm sees, pixels: every usual transform fits into it.
 SHORT_SIDE = 256
 _DIGITS = 1797  # scikit-learn has no more
+#: Pictures of cell C to learn from, and to be judged on, at most.
+KNOWN_GOOD_TRAIN, KNOWN_GOOD_VALIDATION = 400, 300
 
 
 def pictures_of(dataset: Dataset, *, train: int = 2000, validation: int = 500, seed: int = 0) -> Pictures:
@@ -64,14 +66,14 @@ def pictures_of(dataset: Dataset, *, train: int = 2000, validation: int = 500, s
 
 
 def known_good_pictures(num_classes: int) -> Pictures:
-    """Cell C's data: at most 400 training and 300 held-out pictures of the positive control's digits.
+    """Cell C's data: pictures of the positive control's digits.
 
     Only as many digits as the person's data has classes: a file that fixes their number must fit.
     """
     with tempfile.TemporaryDirectory(prefix="zoovet-") as folder:
         dataset = render_digits(Path(folder), _DIGITS)
         few = dataset.select(np.flatnonzero(dataset.labels < max(2, num_classes)))
-        return pictures_of(few, train=400, validation=300)
+        return pictures_of(few, train=KNOWN_GOOD_TRAIN, validation=KNOWN_GOOD_VALIDATION)
 
 
 def _draw(labels: IntArray, positions: IntArray, count: int, seed: int) -> IntArray:

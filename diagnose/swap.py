@@ -75,17 +75,24 @@ class Swaps:
         return False
 
     def observations(self) -> list[tuple[Probe, Observation]]:
-        """What every probe sees now, surest first, then in the order of :data:`GENERIC`."""
-        seen = [(probe, o) for probe in self.probes for o in self._observe(probe)]
-        return sorted(seen, key=lambda pair: (-pair[1].certainty, _rank(pair[1].cause)))
+        """What every probe sees now: surest first, the audits before a training's curve, then as in :data:`GENERIC`."""
+        seen = [(probe, o) for probe in self.probes for o in self._observe(probe, self.context)]
+        suspected = self._suspected()
+        return sorted(seen, key=lambda p: (-p[1].certainty, p[1].cause not in suspected, _rank(p[1].cause)))
+
+    def _suspected(self) -> set[str]:
+        """Causes that the audits alone hint at."""
+        audits = replace(self.context, runs=())
+        seen = [o for probe in self.probes for o in self._observe(probe, audits)]
+        return {o.cause for o in seen if o.certainty is Certainty.HINT}
 
     def sure_changes(self) -> dict[str, Variant]:
         """What would take each fault away that was seen for sure, by cause."""
         return {o.cause: o.changes[0] for _, o in self.observations() if o.certainty is Certainty.SURE and o.changes}
 
-    def _observe(self, probe: Probe) -> list[Observation]:
+    def _observe(self, probe: Probe, context: AlgorithmContext) -> list[Observation]:
         try:
-            return probe.observe(self.context)
+            return probe.observe(context)
         except (ArithmeticError, ValueError, IndexError, KeyError) as error:
             # A number that no probe was written for must not take the others' findings away.
             failure = CheckFailure(check=probe.name, error=f"{type(error).__name__}: {error}")
@@ -107,6 +114,8 @@ class Swaps:
         for _ in range(_ROUNDS):
             if explained or not known or not self.context.under or not self._next_cause():
                 break
+        if known and not self.context.under and not self.settled:
+            self._try_suspected()
         return self._findings()
 
     def _baselines(self) -> None:
@@ -196,6 +205,19 @@ class Swaps:
                 rest -= seen.points.value
         return gap is not None and rest < self.context.threshold
 
+    def _try_suspected(self) -> None:
+        """What the audits hint at may cost although theirs is level with the known-good recipe."""
+        suspected = self._suspected()
+        seen = [(p, o) for p, o in self.observations() if o.cause in suspected and o.changes and o.points is None]
+        best = self._try(seen, until_closed=False)
+        if best is not None:
+            self._mend(*best)
+
+    def _mend(self, probe: Probe, observation: Observation, change: Variant) -> None:
+        """Keep a cause, and go on from where it is mended."""
+        self._settle(probe, observation)
+        self.context = replace(self.context, base=combine(self.context.base, change))
+
     def _next_cause(self) -> bool:
         """Try hints, then generic swaps, until one is a cause; mend the best. False where none is."""
         seen = [(p, o) for p, o in self.observations() if o.changes and o.points is None]
@@ -210,9 +232,7 @@ class Swaps:
         best = best or self._try(generic, until_closed=True)
         if best is None:
             return False
-        probe, observation, change = best
-        self._settle(probe, observation)
-        self.context = replace(self.context, base=combine(self.context.base, change))
+        self._mend(*best)
         return True
 
     def _bare_wins(self) -> bool:
@@ -266,7 +286,7 @@ class Swaps:
 
     def _settle(self, probe: Probe, observation: Observation) -> None:
         """Keep the finding as it is judged now, before the cause is mended."""
-        current = next((o for o in self._observe(probe) if o.cause == observation.cause), observation)
+        current = next((o for o in self._observe(probe, self.context) if o.cause == observation.cause), observation)
         if observation.points is not None:
             current = observation
         finding = judge(self.context, probe.name, current)

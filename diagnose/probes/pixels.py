@@ -86,7 +86,9 @@ class Pixels(Probe):
             cause="normalisation",
             certainty=Certainty.SURE if odd else Certainty.NONE,
             message=message,
-            remedy="Normalise once, in build_transform, with the weights' own mean and deviation.",
+            remedy="Normalise once, in build_transform, with the weights' own mean and deviation."
+            if odd
+            else "Resize the whole picture and leave cropping and augmentation out; put them back one at a time.",
             evidence=(
                 Evidence(statistic="deviation against expected", value=ratio, reference=self.most_ratio),
                 Evidence(statistic="deviation divided by", value=model.effective_std[0]),
