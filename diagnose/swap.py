@@ -14,7 +14,7 @@ from dataclasses import replace
 from diagnose.algorithm_context import REFERENCE, AlgorithmContext, combine, significant
 from diagnose.check import ALGORITHM_CHECKS
 from diagnose.findings import CheckFailure, Estimate, Evidence, Finding, Kind, Outcome, Side
-from diagnose.probe import Certainty, Observation, Probe, describe, judge
+from diagnose.probe import Certainty, Observation, Probe, best_change, describe, judge
 from diagnose.probes.frozen import is_pretrained
 from diagnose.sandbox.measurements import Mishap, RunFacts, Variant
 
@@ -310,8 +310,7 @@ class Swaps:
             for cause in likely:
                 found[cause] = replace(found[cause], outcome=Outcome.FAIL, points=None)
             if not likely and not self.context.hungry:
-                left = self._unexplained(gap)
-                found[left.cause] = left
+                found |= {left.cause: left for left in self._promising() or [self._unexplained(gap)]}
         sure = self._sure | {o.cause for _, o in self.observations() if o.certainty is Certainty.SURE}
         return sorted(found.values(), key=lambda f: _importance(f, seen=f.cause in sure))
 
@@ -325,6 +324,17 @@ class Swaps:
         hints = [o for _, o in self.observations() if o.certainty is Certainty.HINT and o.points is None]
         open_ = [o for o in hints if o.changes and all(self.context.gain(change) is None for change in o.changes)]
         return [o.cause for o in open_ if o.cause not in self.settled]
+
+    def _promising(self) -> list[Finding]:
+        """What was seen and won as much as a cause has to, though by its interval that may be chance: likelier than nothing."""
+        likely = []
+        for probe, seen in self.observations():
+            _, gain = best_change(self.context, seen)
+            if seen.certainty is not Certainty.NONE and gain is not None and gain.value >= self.context.threshold:
+                finding = judge(self.context, probe.name, seen)
+                finding = replace(finding, outcome=Outcome.FAIL, message=seen.message, remedy=seen.remedy, points=gain)
+                likely.append(finding)
+        return likely
 
     def _untried_network(self) -> Finding | None:
         """Their network as the cause, where there was no time to try any other: that is what the known-good one has more of."""

@@ -23,6 +23,7 @@ from diagnose.probes.pixels import Pixels
 from diagnose.rungs import Rung
 from diagnose.sandbox.measurements import (
     EpochFacts,
+    LoadCall,
     Loaded,
     Mishap,
     ModelFacts,
@@ -468,6 +469,22 @@ def test_what_the_audits_hint_at_is_tried_though_theirs_is_level_with_the_known_
 
     found = Swaps(replace(measured(), model=HEAVY), train).run()
     assert [f.cause for f in found if f.outcome is Outcome.FAIL] == named
+
+
+@pytest.mark.parametrize(("without", "cause"), [(63, "regularisation"), (61, "unexplained-gap")])
+def test_a_hint_that_won_enough_is_named_though_it_may_be_chance_before_a_gap_is_called_unexplained(without, cause):
+    pretrained = replace(HEAVY, loads=(LoadCall(matched=9, missing=1, unexpected=0),))
+    reached = {REFERENCE: 90, AS_IT_IS: 60, UNREGULARISED: without}
+
+    def train(variant: Variant, _seed: int) -> RunFacts:
+        shuffled = run(variant, reached.get(variant, 60))
+        if variant != UNREGULARISED:
+            return shuffled
+        # As many right ones are lost as a tenth of all, so that what is won may be chance.
+        return replace(shuffled, predictions=(1,) * 10 + (0,) * (without) + (1,) * (90 - without))
+
+    found = [f for f in Swaps(replace(measured(), model=pretrained), train).run() if f.outcome is Outcome.FAIL]
+    assert [f.cause for f in found] == [cause]
 
 
 def test_what_the_audits_hint_at_comes_before_what_a_curve_suggests():
