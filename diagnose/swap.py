@@ -12,10 +12,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from diagnose.algorithm_context import REFERENCE, AlgorithmContext, combine, significant
+from diagnose.blame import WHOLE_NETWORK, blamed, far_from_pretrained
 from diagnose.check import ALGORITHM_CHECKS
-from diagnose.findings import CheckFailure, Estimate, Evidence, Finding, Kind, Outcome, Side
-from diagnose.probe import Certainty, Observation, Probe, best_change, describe, judge
-from diagnose.probes.frozen import is_pretrained
+from diagnose.findings import CheckFailure, Evidence, Finding, Kind, Outcome
+from diagnose.probe import Certainty, Observation, Probe, describe, judge
 from diagnose.sandbox.measurements import Mishap, RunFacts, Variant
 
 #: What is tried where nothing was seen: the most frequent causes first, the dearest last.
@@ -35,9 +35,6 @@ GENERIC = (
     "capacity",
 )
 _ROUNDS = 3
-#: Causes that replacing the whole model takes away, and the gap from which on they are the likeliest under random weights.
-_WHOLE_MODEL = frozenset({"overfitting", "capacity"})
-_FAR = 0.15
 #: Causes that change the score they see, not the model.
 _SCORING = frozenset({"evaluation", "eval-mode"})
 Train = Callable[[Variant, int], RunFacts | Mishap | None]
@@ -117,6 +114,9 @@ class Swaps:
         if known and not self.context.under and not self.settled:
             self._try_suspected()
         return self._findings()
+
+    def _findings(self) -> list[Finding]:
+        return blamed(self.context, self.observations(), self.settled, self._sure)
 
     def _baselines(self) -> None:
         """Theirs and the known-good recipe; on more pictures where what was left out may be all that is missing."""
@@ -224,11 +224,11 @@ class Swaps:
         hints = [pair for pair in seen if pair[1].certainty is not Certainty.NONE]
         generic = [pair for pair in seen if pair[1].certainty is Certainty.NONE]
         best = self._try(hints, until_closed=False)
-        if best is None and self._far_from_pretrained():
+        if best is None and far_from_pretrained(self.context):
             # A training of theirs is cheap beside one of the known-good network, and tells as much of both.
             if not self._bare_wins():
                 return False
-            generic = [pair for pair in generic if pair[1].cause not in _WHOLE_MODEL]
+            generic = [pair for pair in generic if pair[1].cause not in WHOLE_NETWORK]
         best = best or self._try(generic, until_closed=True)
         if best is None:
             return False
@@ -241,11 +241,6 @@ class Swaps:
             return True
         gain = self.context.difference(self.context.base, self.context.bare)
         return gain is None or significant(gain, self.context.threshold)
-
-    def _far_from_pretrained(self) -> bool:
-        """Whether a network without pretrained weights is far under the known-good recipe."""
-        gap, model = self.context.gap(), self.context.model
-        return gap is not None and gap.value > _FAR and model is not None and not is_pretrained(model)
 
     def _try(
         self, group: list[tuple[Probe, Observation]], *, until_closed: bool
@@ -296,72 +291,6 @@ class Swaps:
         if current.certainty is Certainty.SURE:
             self._sure.add(observation.cause)
 
-    def _findings(self) -> list[Finding]:
-        found = dict(self.settled)
-        for probe, observation in self.observations():
-            finding = judge(self.context, probe.name, observation)
-            # A hint that a settled cause explains is not a second cause: only what was mended in its turn is.
-            if observation.certainty is not Certainty.SURE and observation.points is None and self.settled:
-                finding = replace(finding, outcome=Outcome.PASS, message="", remedy="", points=None)
-            found.setdefault(finding.cause, finding)
-        gap = self.context.gap()
-        if gap is not None and self.context.under and not any(f.outcome is Outcome.FAIL for f in found.values()):
-            likely = self._unrefuted() or ([] if self.context.hungry else self._untried())
-            for cause in likely:
-                found[cause] = replace(found[cause], outcome=Outcome.FAIL, points=None)
-            if not likely and not self.context.hungry:
-                found |= {left.cause: left for left in self._promising() or [self._unexplained(gap)]}
-        sure = self._sure | {o.cause for _, o in self.observations() if o.certainty is Certainty.SURE}
-        return sorted(found.values(), key=lambda f: _importance(f, seen=f.cause in sure))
-
-    def _unrefuted(self) -> list[str]:
-        """Causes seen for sure that only another network takes away: that it does no better refutes no fault of theirs."""
-        sure = [o for _, o in self.observations() if o.certainty is Certainty.SURE]
-        return [o.cause for o in sure if any("model" in change.reference for change in o.changes)]
-
-    def _untried(self) -> list[str]:
-        """Causes hinted at that there was no time to try: with a gap that nothing else explains they are the likeliest."""
-        hints = [o for _, o in self.observations() if o.certainty is Certainty.HINT and o.points is None]
-        open_ = [o for o in hints if o.changes and all(self.context.gain(change) is None for change in o.changes)]
-        return [o.cause for o in open_ if o.cause not in self.settled]
-
-    def _promising(self) -> list[Finding]:
-        """What was seen and won as much as a cause has to, though by its interval that may be chance: likelier than nothing."""
-        likely = []
-        for probe, seen in self.observations():
-            _, gain = best_change(self.context, seen)
-            if seen.certainty is not Certainty.NONE and gain is not None and gain.value >= self.context.threshold:
-                finding = judge(self.context, probe.name, seen)
-                finding = replace(finding, outcome=Outcome.FAIL, message=seen.message, remedy=seen.remedy, points=gain)
-                likely.append(finding)
-        return likely
-
-    def _untried_network(self) -> Finding | None:
-        """Their network as the cause, where there was no time to try any other: that is what the known-good one has more of."""
-        for probe, seen in self.observations():
-            if seen.cause in _WHOLE_MODEL and any(self.context.gain(change) is None for change in seen.changes):
-                finding = judge(self.context, probe.name, seen)
-                message = f"{seen.message} Yours starts from random weights, the known-good one from pretrained ones."
-                return replace(finding, outcome=Outcome.FAIL, message=message, remedy=seen.remedy, points=None)
-        return None
-
-    def _unexplained(self, gap: Estimate) -> Finding:
-        """A gap that no part explains."""
-        network = self._untried_network() if self._far_from_pretrained() else None
-        if network is not None:
-            return network
-        tried = [describe(r.variant) for r in self.context.runs if r.variant not in (REFERENCE, Variant())]
-        return Finding(
-            check="swap",
-            cause="unexplained-gap",
-            side=Side.ALGORITHM,
-            outcome=Outcome.FAIL,
-            message="The algorithm stays under the known-good recipe, and no single replaced part wins it back"
-            + (f" (tried: {', '.join(dict.fromkeys(tried))})." if tried else "."),
-            remedy="Start from the known-good recipe (zoo finetune), put in your parts one by one.",
-            points=gap,
-        )
-
 
 def _united(changes: list[Variant]) -> Variant:
     united = Variant()
@@ -372,13 +301,3 @@ def _united(changes: list[Variant]) -> Variant:
 
 def _rank(cause: str) -> int:
     return GENERIC.index(cause) if cause in GENERIC else -1
-
-
-_OUTCOMES = (Outcome.FAIL, Outcome.REVIEW, Outcome.PASS, Outcome.NOT_APPLICABLE)
-
-
-def _importance(finding: Finding, *, seen: bool) -> tuple[int, int, float]:
-    """Causes before remarks; those seen directly before those inferred; then by points."""
-    points = finding.points.value if finding.points is not None else 0.0
-    # A fault that was seen directly explains a crash, not the other way round.
-    return _OUTCOMES.index(finding.outcome), 2 if not seen else int(finding.cause == "crash"), -points
