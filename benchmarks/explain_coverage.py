@@ -13,8 +13,6 @@ and of grad-cam (GradCAM on the same layer, no reshape transform), which know no
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 import time
 import warnings
 from collections.abc import Iterator
@@ -24,6 +22,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
+from benchmarks.rows import all_rows
 from explain import attribute, class_weights, find_structure
 from explain.attribution import METHODS
 from explain.methods import integrated_gradients
@@ -182,19 +181,14 @@ def main() -> None:
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     integrated_gradients.MOST_STEPS = 10
-    path: Path = arguments.rows
-    rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.exists() else []
-    done = {row["architecture"] for row in rows}
-    start = time.perf_counter()
-    for source, name in timm_models() if arguments.part == "timm" else torchvision_models():
-        if name in done:
-            continue
-        if time.perf_counter() - start > arguments.seconds:
-            print("There are more.", file=sys.stderr)
-            break
-        rows.append(look(source, name))
-        with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(rows[-1]) + "\n")
+    models = timm_models() if arguments.part == "timm" else torchvision_models()
+    rows = all_rows(
+        arguments.rows,
+        models,
+        lambda case: look(*case),
+        case_of=lambda row: (row["family"], row["architecture"]),
+        seconds=arguments.seconds,
+    )
     print("\n".join(summary(rows)))
 
 
