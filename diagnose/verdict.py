@@ -292,7 +292,8 @@ def _algorithm(results: Results, algorithm: tuple[Finding, ...]) -> Answer:
             "The algorithm, in how it meets this data: it works on known-good data, and a known-good model on yours."
         )
         return Conclusion.ALGORITHM, strength, where
-    return Conclusion.ALGORITHM, strength, "The algorithm: a known-good model does better on the same data."
+    better = "a known-good model" if results.part is None else results.part.by
+    return Conclusion.ALGORITHM, strength, f"The algorithm: {better} does better on the same data."
 
 
 def _data(data: tuple[Finding, ...]) -> Answer:

@@ -15,6 +15,7 @@ from diagnose.findings import (
     Kind,
     NotTested,
     Outcome,
+    Part,
     Side,
     Strength,
 )
@@ -276,3 +277,13 @@ def test_where_nothing_was_compared_the_summary_says_what_was_seen_and_not_who_d
     assert both.summary == "Both: the data (label-noise), and the algorithm (normalisation)."
     compared = replace(results, yours=around(0.6), gap=around(0.3))
     assert "does better on the same data" in adjudicate(compared).summary
+
+
+def test_the_summary_says_what_did_better_where_that_is_their_own_algorithm_mended():
+    mended = Part(learnt=320, judged=200, possible=around(0.98), by="your algorithm with its causes mended")
+    results = Results(
+        positive_control=WORKS, reference=around(0.9), findings=(CODE_FAULT,), yours=around(0.91), gap=around(0.07)
+    )
+    assert "a known-good model does better" in adjudicate(results).summary
+    better = "your algorithm with its causes mended does better on the same data"
+    assert better in adjudicate(replace(results, part=mended)).summary
