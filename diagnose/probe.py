@@ -15,6 +15,7 @@ from diagnose.algorithm_context import AlgorithmContext, significant
 from diagnose.check import Check, Cost, Need
 from diagnose.findings import Estimate, Evidence, Finding, Kind, Outcome, Side
 from diagnose.sandbox.measurements import Variant
+from diagnose.sandbox.part_names import PARTS
 
 
 class Certainty(IntEnum):
@@ -129,9 +130,12 @@ _FIELDS = {
 
 
 def describe(change: Variant) -> str:
-    """A change in a few words: "known-good optimizer", "learning rate x 10"."""
+    """A change in a few words: "known-good optimizer", "learning rate x 10", "all but the model known-good"."""
     words = []
-    if change.reference:
+    own = [part for part in PARTS if part not in change.reference]
+    if len(own) == 1:
+        words.append(f"all but the {own[0].replace('_', ' ')} known-good")
+    elif change.reference:
         words.append(f"known-good {', '.join(part.replace('_', ' ') for part in change.reference)}")
     if change.learning_rate != 1:
         words.append(f"learning rate x {change.learning_rate:g}")

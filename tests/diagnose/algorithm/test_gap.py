@@ -14,7 +14,7 @@ from diagnose.algorithm_context import BARE, REFERENCE, AlgorithmContext, combin
 from diagnose.algorithm_data import pictures_of
 from diagnose.findings import Conclusion, Estimate, Outcome
 from diagnose.ladder.algorithm import _compared
-from diagnose.probe import Certainty, judge
+from diagnose.probe import Certainty, describe, judge
 from diagnose.probed import probed
 from diagnose.probes.evaluation import Evaluation
 from diagnose.probes.network import Network
@@ -440,6 +440,11 @@ def test_a_network_that_stays_under_whatever_else_is_replaced_is_the_cause_and_i
     assert network.cause == "capacity"
     assert network.points is not None
     assert network.points.value == pytest.approx(0.47)
+
+
+def test_a_change_of_everything_but_one_part_is_told_by_that_part():
+    assert describe(BARE) == "all but the model known-good and dropout and weight decay off"
+    assert describe(Variant(reference=("model", "train_step"))) == "known-good model, train step"
 
 
 def test_a_network_that_does_well_once_all_else_is_replaced_is_not_blamed():
