@@ -155,7 +155,7 @@ class _Examiner:
         self.failures: list[CheckFailure] = []
         self.late: list[NotTested] = []
         context = AlgorithmContext(num_classes=len(pictures.classes))
-        self.swaps = Swaps(context, self._train, self._enlarge)
+        self.swaps = Swaps(context, self._train, self._fewer, self._enlarge)
 
     def run(self) -> list[Finding]:
         loaded = self._ask("load", Loaded)
@@ -167,6 +167,23 @@ class _Examiner:
             if self.swaps.measure(REFERENCE) and self.swaps.measure(Variant()):
                 self._own_code()
         return self.swaps.run()
+
+    def _fewer(self) -> tuple[RunFacts, ...]:
+        """The known-good recipe and theirs on a third of the pictures; empty where that could not be trained."""
+        theirs = self.swaps.context.theirs
+        if theirs is None or not theirs.finished or self._known_good is None or self._budget.left <= 0:
+            return ()
+        self._options.progress("your algorithm on fewer pictures", 0, 1)
+        size, seed = theirs.images // 3, self._options.seed
+        request = replace(self._request("train", self._seconds(Variant())), train=size)
+        answer = self._sandbox.ask(request, RunFacts)
+        if isinstance(answer, Mishap) or not answer.finished:
+            return ()
+        pair = self._known_good(size, self._validation_size, seed), answer
+        return tuple(
+            replace(run, variant=variant, data="fewer", seed=0)
+            for run, variant in zip(pair, (REFERENCE, Variant()), strict=True)
+        )
 
     def _enlarge(self) -> bool:
         """Twice the pictures to learn from or more, where training theirs on them leaves half of the time that is left."""
@@ -284,12 +301,12 @@ class _Examiner:
 
     def _probe(self, known_good: KnownGood, seed: int) -> RunFacts:
         """The known-good model on as many pictures as theirs, and what it would win by the rest of them."""
-        run = known_good(self._train_size, self._validation_size, seed)
-        if self._train_size < len(self._pictures.train):
-            whole = known_good(len(self._pictures.train), self._validation_size, seed)
-            self._update(hunger=self.swaps.context.compare((run,), (whole,)))
+        run, available = known_good(self._train_size, self._validation_size, seed), len(self._pictures.train)
+        if self._train_size < available:
+            whole = known_good(available, self._validation_size, seed)
+            self._update(available=available, hunger=self.swaps.context.compare((run,), (whole,)))
         else:
-            self._update(hunger=None)
+            self._update(available=None, hunger=None)
         return run
 
     def _seconds(self, variant: Variant) -> float:
@@ -327,7 +344,7 @@ def _controls(context: AlgorithmContext) -> list[Control]:
     for run in context.runs:
         if run.seed:
             continue
-        repeats = context.runs_of(run.variant, run.data)
+        repeats = [r for r in context.runs_of(run.variant, run.data) if r.images == run.images]
         name = {Variant(): "theirs", REFERENCE: "known-good"}.get(run.variant, f"swap: {describe(run.variant)}")
         name = {_OWN_DATA: "own-code", "fewer": f"{name}, fewer pictures"}.get(run.data, name)
         detail = f"{run.images} training pictures, " + (

@@ -43,8 +43,9 @@ class AlgorithmContext:
         runs: Trainings, in the order they were made.
         mishaps: What stopped experiments.
         base: What has been mended so far; gains count from there.
-        hunger: Accuracy that the known-good recipe wins on the same validation pictures by the training pictures that were
-            left out to save time; ``None`` where none were.
+        available: Training pictures that there are, where some were left out to save time.
+        hunger: Accuracy that the known-good recipe wins on the same validation pictures by those that were left out;
+            ``None`` where none were.
     """
 
     num_classes: int
@@ -59,16 +60,37 @@ class AlgorithmContext:
     runs: tuple[RunFacts, ...] = ()
     mishaps: tuple[Mishap, ...] = ()
     base: Variant = dataclasses.field(default_factory=Variant)
+    available: int | None = None
     hunger: Estimate | None = None
 
     @property
     def hungry(self) -> bool:
-        """Whether the algorithm stays under by no more than the pictures that were left out are worth.
+        """Whether the algorithm may stay under for want of the training pictures that were left out.
 
-        The known-good recipe wins that much by them; an algorithm that needs more pictures to get going wins more.
+        Either they are worth as much to the known-good recipe, or the gap closes by as much while theirs learns from more.
         """
         gap, hunger = self.gap(), self.hunger
-        return self.under and gap is not None and hunger is not None and gap.value <= hunger.value
+        if not self.under or gap is None or hunger is None:
+            return False
+        return gap.value <= hunger.value or self.closing
+
+    @property
+    def closing(self) -> bool:
+        """Whether the gap, from fewer training pictures to those at hand, shrinks fast enough to be gone with all.
+
+        Fewer pictures are fewer steps as well, which a network that is trained whole wants more than a probe does. The gap is
+        taken to shrink with the logarithm of their number. False where no fewer were tried or none were left out.
+        """
+        theirs, gap = self.theirs, self.gap()
+        fewer = min(self.runs_of(Variant(), "fewer"), key=lambda run: run.images, default=None)
+        if theirs is None or gap is None or fewer is None or self.available is None:
+            return False
+        beside = tuple(run for run in self.runs_of(REFERENCE, "fewer") if run.images == fewer.images)
+        before, now = self.compare((fewer,), beside), self.difference(Variant(), REFERENCE)
+        if before is None or now is None or not fewer.finished:
+            return False
+        slope = (now.value - before.value) / math.log(theirs.images / fewer.images)
+        return gap.value + slope * math.log(self.available / theirs.images) < self.threshold
 
     def runs_of(self, variant: Variant, data: str = "theirs") -> tuple[RunFacts, ...]:
         """The trainings of one variant that came to predictions, by seed."""
@@ -93,9 +115,9 @@ class AlgorithmContext:
     @property
     def spread(self) -> float:
         """Standard deviation of the accuracy over seeds, pooled over what was repeated; a fraction."""
-        groups: dict[tuple[Variant, str], list[float]] = {}
+        groups: dict[tuple[Variant, str, int], list[float]] = {}
         for run in self.runs:
-            groups.setdefault((run.variant, run.data), []).append(run.accuracy)
+            groups.setdefault((run.variant, run.data, run.images), []).append(run.accuracy)
         repeated = [np.var(g, ddof=1) for g in groups.values() if len(g) > 1]
         if not repeated:
             return ASSUMED_SPREAD

@@ -56,7 +56,9 @@ def _compared(rung: Rung, measured: AlgorithmContext) -> Rung:
     if gap is None:  # cut short, and still under: how far it would have come nobody knows
         return _open(rung, f"your training was stopped in epoch {len(theirs.curve)}")
     if measured.hungry and not any(f.outcome is Outcome.FAIL for f in rung.findings):
-        worth = "the rest are worth as much to a known-good model as it is ahead"
+        worth = "the rest may be all that it lacks: a known-good model wins as much by them"
+        if measured.closing:
+            worth = "the more it learns from, the closer it comes to a known-good model"
         return _open(rung, f"yours learnt from {theirs.images} pictures, and {worth}")
     possible = run_accuracy(best[0])
     by = "a known-good model" if measured.shown == REFERENCE else "your algorithm with its causes mended"

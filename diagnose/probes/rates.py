@@ -104,7 +104,11 @@ class Rates(Probe):
     def _creeping(self, context: AlgorithmContext, run: RunFacts) -> bool:
         """One batch is not learnt by heart in a hundred steps, or the training pictures are not even fitted."""
         slow = context.overfit is not None and context.overfit.accuracy < 0.9
-        return slow or (run.train_accuracy < 0.9 and self._falling(run))
+        return slow or (run.train_accuracy < 0.9 and self._cut_off(context, run))
+
+    def _cut_off(self, context: AlgorithmContext, run: RunFacts) -> bool:
+        """The curve still falls, and not because it was given fewer pictures, and so fewer steps, than it will have."""
+        return self._falling(run) and not context.closing
 
     def _falling(self, run: RunFacts) -> bool:
         losses = [e.validation_loss for e in run.curve]
@@ -114,7 +118,7 @@ class Rates(Probe):
         return losses[-1] < (1 - self.improving) * third
 
     def _epochs(self, context: AlgorithmContext, run: RunFacts) -> Observation:
-        falling = self._falling(run)
+        falling = self._cut_off(context, run)
         # As long as the known-good recipe at least: a step of the rate cannot stand in for epochs that were never made.
         good = context.known_good
         level = math.ceil((len(good.curve) or self.usual_epochs) / len(run.curve)) if good is not None else 0

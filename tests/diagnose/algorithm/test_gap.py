@@ -152,6 +152,29 @@ def test_a_gap_that_the_pictures_left_out_may_be_worth_is_not_blamed(more, named
     assert named or "learnt from 200 pictures" in verdict.summary
 
 
+@pytest.mark.parametrize(
+    ("fewer", "available", "closing"),
+    [
+        (60, 1800, True),  # 30 points behind on 67 pictures, 20 on 200: by the same slope 0 on 1,800
+        (60, 1700, True),  # 0.5 points, less than a change must win to be called a cause
+        (60, 600, False),  # 10 points on 600
+        (70, 1800, False),  # as far behind on 67 pictures as on 200
+        (75, 1800, False),
+    ],
+)
+def test_a_gap_that_closes_as_theirs_learns_from_more_is_not_blamed(fewer, available, closing):
+    """On 200 pictures the known-good model is right on 90, theirs on 70; on a third of them on 90, and on ``fewer``."""
+    few = tuple(
+        replace(run(variant, right), images=67, data="fewer") for variant, right in ((REFERENCE, 90), (AS_IT_IS, fewer))
+    )
+    left_out = Estimate(value=0.0, interval=(-0.02, 0.02))
+    context = replace(measured(), hunger=left_out, available=available, model=MODEL)
+    swaps = Swaps(context, lambda variant, _seed: run(variant, 90 if variant == REFERENCE else 70), lambda: few)
+    failed = [f.cause for f in swaps.run() if f.outcome is Outcome.FAIL]
+    assert (swaps.context.closing, bool(failed)) == (closing, not closing)
+    assert (_compared(Rung(), swaps.context).gap is None) == closing
+
+
 def test_where_time_is_left_theirs_learns_from_more_pictures_before_anything_is_said_of_it():
     hunger = Estimate(value=0.12, interval=(0.1, 0.14))
     larger = [False]
@@ -163,7 +186,7 @@ def test_where_time_is_left_theirs_learns_from_more_pictures_before_anything_is_
     def train(variant: Variant, _seed: int) -> RunFacts:
         return replace(run(variant, 90 if variant == REFERENCE or larger[0] else 80), images=800 if larger[0] else 200)
 
-    swaps = Swaps(replace(measured(), hunger=hunger, model=MODEL), train, enlarge)
+    swaps = Swaps(replace(measured(), hunger=hunger, model=MODEL), train, enlarge=enlarge)
     assert not [f for f in swaps.run() if f.outcome is Outcome.FAIL]
     part = _compared(Rung(), swaps.context).part
     assert part is not None
