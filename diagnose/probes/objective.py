@@ -84,7 +84,8 @@ class Objective(Probe):
             )
             message += f"right answer {loss.right:.3g}, at the wrong one {loss.wrong:.3g})."
             remedy = (
-                "Minimise a loss that falls as the true class's score rises; check its sign and the labels' format."
+                "Minimise a loss that falls as the true class's score rises; check its sign, the labels' format, and that "
+                "pictures and labels are shuffled together."
             )
         elif summed:
             message = f"The loss is summed over the batch: {loss.scaling:.1f} times as large for twice the pictures."

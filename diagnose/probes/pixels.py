@@ -38,7 +38,8 @@ class Pixels(Probe):
         most_offset: Largest distance of the real and the expected mean, in deviations.
         least_std: Smallest deviation of what reaches a network trained from scratch; ``most_std`` the largest.
         most_mean: Largest absolute mean of that, in its own deviations, where the deviation is small.
-        least_flip: Accuracy that reversing the channels must win.
+        least_known: Accuracy, as a multiple of guessing, from which on a network knows something.
+        least_flip: Accuracy that reversing the channels must win, where it does.
     """
 
     name = "pixels"
@@ -48,6 +49,7 @@ class Pixels(Probe):
     least_std: float = 0.03
     most_std: float = 3.0
     most_mean: float = 8.0
+    least_known: float = 1.5
     least_flip: float = 0.02
 
     def observe(self, context: AlgorithmContext) -> list[Observation]:
@@ -97,9 +99,10 @@ class Pixels(Probe):
         )
 
     def _order(self, context: AlgorithmContext, transform: TransformFacts) -> Observation:
-        exchanged = transform.eval_channels not in ((), (0, 1, 2))
-        run = context.theirs
-        won = context.lift(run, run.flipped) if run is not None and run.flipped is not None else None
+        channels, run = transform.eval_channels, context.theirs
+        exchanged = sorted(channels) == [0, 1, 2] and channels != (0, 1, 2)  # one channel thrice is grey
+        knows = run is not None and run.accuracy > self.least_known / context.num_classes
+        won = context.lift(run, run.flipped) if run is not None and knows and run.flipped is not None else None
         lift = won.value if won is not None else 0.0
         # Nothing in the transform: the pictures themselves or the model exchange the channels.
         hidden = not exchanged and won is not None and significant(won, max(self.least_flip, context.threshold))
@@ -161,7 +164,7 @@ def _show(values: Sequence[float]) -> str:
 
 
 def _names(channels: Sequence[int]) -> str:
-    return "".join("RGB"[c] for c in channels)
+    return "grey" if len(set(channels)) == 1 else "".join("RGB"[c] for c in channels)
 
 
 def _has_transform(context: AlgorithmContext) -> bool:

@@ -342,7 +342,8 @@ def test_a_few_pictures_won_by_reversing_the_channels_are_chance(lost, won, outc
     """Of 40 right ones some are lost and of 60 wrong ones some are won: ten more, where all change sides, are chance."""
     flipped = (1,) * lost + (0,) * (40 - lost + won) + (1,) * (60 - won)
     transform = replace(FLIPPED, random_train=False, similarity=1.0)
-    context = replace(measured(replace(run(AS_IT_IS, 40), flipped=flipped), run(REFERENCE, 90)), transform=transform)
+    runs = (replace(run(AS_IT_IS, 40), flipped=flipped), run(REFERENCE, 90))
+    context = replace(measured(*runs), transform=transform, num_classes=10)
     context = replace(context, model=MODEL)
     (seen,) = [o for o in Pixels().observe(context) if o.cause == "channel-order"]
     assert judge(context, "pixels", seen).outcome is outcome

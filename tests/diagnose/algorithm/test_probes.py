@@ -113,6 +113,22 @@ def test_the_healthy_twin_is_silent(audited):
     assert observed(audited(BASE), Certainty.HINT) == set()
 
 
+@pytest.mark.parametrize(
+    ("line", "cause"),
+    [
+        ("    inputs = inputs[torch.randperm(len(inputs))]", {"wrong-loss"}),
+        ("    order = torch.randperm(len(inputs))\n    inputs, targets = inputs[order], targets[order]", set()),
+        ("    inputs = inputs.flip(3)", set()),
+    ],
+    ids=["without their labels", "with their labels", "mirrored"],
+)
+def test_pictures_that_a_step_shuffles_stay_paired_with_their_labels_or_are_named(line, cause, audited):
+    step = "def train_step(model, inputs, targets, loss_fn, optimizer):\n"
+    assert step in BASE
+
+    assert observed(audited(BASE.replace(step, f"{step}{line}\n")), Certainty.SURE) == cause
+
+
 @pytest.mark.parametrize("path", HEALTHY, ids=lambda p: p.stem)
 def test_what_is_legitimate_is_silent(path: Path, audited):
     assert observed(audited(path.read_text(encoding="utf-8")), Certainty.HINT) == set()
