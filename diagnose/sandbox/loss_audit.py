@@ -86,8 +86,9 @@ class _Probe:
         self.through: Any = "train_step"
         try:
             self.loss(targets, 1.0)
+            self.scaling()
         except (AttributeError, TypeError, ValueError, RuntimeError, KeyError, IndexError):
-            # Their step looks inside the model; the loss function alone is the next best.
+            # Their step looks inside the model, or keeps one; the loss function alone is the next best.
             self.through = "loss"
 
     def loss(self, answers: Tensor | None, confidence: float, *, centred: bool = False) -> float:

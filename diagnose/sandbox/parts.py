@@ -48,7 +48,8 @@ class Parts:
 
 def load(path: Path) -> ModuleType:
     """Execute a person's file as a module named after it. Whatever it raises is raised."""
-    sys.path.insert(0, str(path.parent))
+    if str(path.parent) not in sys.path:
+        sys.path.insert(0, str(path.parent))
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None

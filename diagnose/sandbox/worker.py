@@ -87,7 +87,6 @@ class _Worker:
     def __init__(self, algorithm: Path, known_good: str, scratch: Path, answers: IO[str]) -> None:
         self._algorithm, self._scratch, self._answers = algorithm, scratch, answers
         self._known_good = known_good
-        self._theirs: Any = None
         self._pictures: dict[str, Pictures] = {}
 
     def serve(self, requests: IO[str]) -> None:
@@ -100,19 +99,19 @@ class _Worker:
     def _attempt(self, request: dict[str, Any]) -> dict[str, Any]:
         """Run one experiment; whatever their code raises becomes a mishap with the line that raised it."""
         try:
-            if self._theirs is None:
-                self._theirs = load(self._algorithm)
-                random.seed(0)
             return {"measured": encode(EXPERIMENTS[request["experiment"]](self._bench(request)))}
         except BaseException as error:  # noqa: BLE001 - this is the one place that isolates the person's code
             return {"mishap": encode(self._mishap(request["experiment"], error))}
 
     def _bench(self, request: dict[str, Any]) -> Workbench:
+        # Anew each time, as they run it: what one experiment left in the file's own variables is not another's.
+        theirs = load(self._algorithm)
+        random.seed(0)
         data = request["data"]
         if data not in self._pictures:
             self._pictures[data] = read(self._scratch / data)
         bench = Workbench(
-            theirs=self._theirs,
+            theirs=theirs,
             known_good=reference(self._known_good),
             pictures=self._pictures[data].subset(request["train"], request["validation"], request["seed"]),
             data=data,

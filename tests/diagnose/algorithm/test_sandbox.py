@@ -13,7 +13,17 @@ import pytest
 from benchmarks.faults.registry import CODE_FAULTS, planted, source_of
 from diagnose.algorithm import ExamineOptions, examine
 from diagnose.findings import Outcome
-from diagnose.sandbox.measurements import Loaded, Mishap, ModelFacts, RunFacts, Variant, decode, encode
+from diagnose.sandbox.measurements import (
+    Loaded,
+    LossFacts,
+    Mishap,
+    ModelFacts,
+    RunFacts,
+    StepFacts,
+    Variant,
+    decode,
+    encode,
+)
 from diagnose.sandbox.session import Request, Sandbox
 from tests.diagnose.fences import HAS_FENCE
 from zoo.errors import OptionError
@@ -46,6 +56,29 @@ def test_an_exception_comes_back_with_its_line_and_what_was_printed(ask):
     assert isinstance(mishap, Mishap)
     assert (mishap.kind, mishap.line, mishap.source) == ("crash", 3, "import no_such_module")
     assert mishap.output == "so far"
+
+
+def test_what_a_file_keeps_of_one_training_is_not_there_in_the_next(tmp_path, pictures):
+    """A moving average of the weights, begun with the first model that the step is given."""
+    keep = "    if not AVERAGE:\n        AVERAGE.append([p.detach().clone() for p in model.parameters()])\n"
+    keep += (
+        "    for mean, p in zip(AVERAGE[0], model.parameters(), strict=True):\n        mean.lerp_(p.detach(), 0.1)\n"
+    )
+    text = BASE.replace("    return loss.detach()\n", f"{keep}    return loss.detach()\n")
+    text = text.replace("def train_step(", "AVERAGE = []\n\n\ndef train_step(")
+    path = tmp_path / "train.py"
+    path.write_text(text, encoding="utf-8")
+
+    with Sandbox(path, reference="small_cnn", memory=4096) as sandbox:
+        sandbox.provide("theirs", pictures)
+        kinds = {"loss": LossFacts, "step": StepFacts, "train": RunFacts}
+        found = {
+            name: sandbox.ask(Request(experiment=name, train=64, validation=32), kind) for name, kind in kinds.items()
+        }
+
+    assert text.count("AVERAGE") == 4
+    assert {name: type(facts) for name, facts in found.items()} == kinds
+    assert found["loss"].through == "loss"
 
 
 def test_a_syntax_error_has_its_line(ask):
