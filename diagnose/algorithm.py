@@ -334,9 +334,8 @@ class _Examiner:
 
 
 def _seconds(cost: OverfitFacts, epochs: int, train: int, validation: int, *, runs: int = 1) -> float:
-    """What trainings on as many pictures take, the first pass over them included."""
-    once = (train + validation) * (cost.first + runs * cost.once)
-    return once + runs * train * epochs * cost.each
+    """What trainings on as many pictures take, each with a first pass over them: what a file keeps ends with the training."""
+    return runs * ((train + validation) * (cost.first + cost.once) + train * epochs * cost.each)
 
 
 def _controls(context: AlgorithmContext) -> list[Control]:

@@ -350,7 +350,7 @@ class OverfitFacts:
     """Training on one batch only, augmentation off: a sound algorithm learns it by heart.
 
     Attributes:
-        first: Seconds that a picture's first forward pass of all takes beyond a later one: some keep features.
+        first: Seconds that a picture's first forward pass in a training takes beyond a later one: some keep features.
         once: Seconds that a picture costs each training: a forward pass, and its transform where that is not random.
         each: Seconds that it costs each epoch.
     """

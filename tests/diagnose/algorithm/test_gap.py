@@ -432,7 +432,8 @@ def asked_in_a_minute(first: float, each: float) -> list[Request]:
 
 
 @pytest.mark.parametrize(
-    ("first", "each", "expected"), [(0.0, 0.01, 333), (0.04, 0.01, 236), (0.0, 10.0, 120), (0.0, 1e-9, 900)]
+    ("first", "each", "expected"),
+    [(0.0, 0.01, 333), (0.004, 0.01, 270), (0.04, 0.01, 120), (0.0, 10.0, 120), (0.0, 1e-9, 900)],
 )
 def test_as_many_pictures_are_learnt_from_as_let_six_trainings_fit_into_the_time(first, each, expected):
     assert asked_in_a_minute(first, each)[0].train == pytest.approx(expected, abs=3)
