@@ -155,7 +155,7 @@ class _Examiner:
         self.failures: list[CheckFailure] = []
         self.late: list[NotTested] = []
         context = AlgorithmContext(num_classes=len(pictures.classes))
-        self.swaps = Swaps(context, self._train, self._fewer, self._enlarge)
+        self.swaps = Swaps(context, self._train, self._enlarge)
 
     def run(self) -> list[Finding]:
         loaded = self._ask("load", Loaded)
@@ -164,26 +164,23 @@ class _Examiner:
         elif loaded is not None:
             self._update(loaded=loaded)
             self._audit(loaded)
-            if self.swaps.measure(REFERENCE) and self.swaps.measure(Variant()):
-                self._own_code()
+            if self.swaps.measure(REFERENCE):
+                self._learn_from_fewer()
+                if self.swaps.measure(Variant()):
+                    self._own_code()
         return self.swaps.run()
 
-    def _fewer(self) -> tuple[RunFacts, ...]:
-        """The known-good recipe and theirs on a third of the pictures; empty where that could not be trained."""
-        theirs = self.swaps.context.theirs
-        if theirs is None or not theirs.finished or self._known_good is None or self._budget.left <= 0:
-            return ()
+    def _learn_from_fewer(self) -> None:
+        """The known-good model and theirs on a third of the pictures, where these are not all: what more of them are worth."""
+        context, size, left = self.swaps.context, self._train_size // 3, self._budget.left
+        if context.hunger is None or self._known_good is None or left <= 0:
+            return
         self._options.progress("your algorithm on fewer pictures", 0, 1)
-        size, seed = theirs.images // 3, self._options.seed
-        request = replace(self._request("train", self._seconds(Variant())), train=size)
-        answer = self._sandbox.ask(request, RunFacts)
-        if isinstance(answer, Mishap) or not answer.finished:
-            return ()
-        pair = self._known_good(size, self._validation_size, seed), answer
-        return tuple(
-            replace(run, variant=variant, data="fewer", seed=0)
-            for run, variant in zip(pair, (REFERENCE, Variant()), strict=True)
-        )
+        answer = self._sandbox.ask(replace(self._request("train", left / 3), train=size), RunFacts)
+        if isinstance(answer, RunFacts) and answer.finished:
+            good = self._known_good(size, self._validation_size, self._options.seed)
+            few = (replace(good, variant=REFERENCE, data="fewer", seed=0), replace(answer, data="fewer", seed=0))
+            self._update(runs=(*context.runs, *few))
 
     def _enlarge(self) -> bool:
         """Twice the pictures to learn from or more, where training theirs on them leaves half of the time that is left."""

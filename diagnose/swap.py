@@ -46,19 +46,12 @@ class Swaps:
     Args:
         context: What is known so far.
         train: Trains a variant with a seed; ``None`` where the budget does not allow it.
-        fewer: The known-good recipe and theirs as they learn from fewer pictures; empty where that cannot be told.
         enlarge: Lets further trainings learn from more pictures; false where the budget does not allow it.
     """
 
-    def __init__(
-        self,
-        context: AlgorithmContext,
-        train: Train,
-        fewer: Callable[[], tuple[RunFacts, ...]] = tuple,
-        enlarge: Callable[[], bool] = lambda: False,
-    ) -> None:
+    def __init__(self, context: AlgorithmContext, train: Train, enlarge: Callable[[], bool] = lambda: False) -> None:
         self.context = context
-        self._train, self._fewer, self._enlarge = train, fewer, enlarge
+        self._train, self._enlarge = train, enlarge
         self.probes: tuple[Probe, ...] = tuple(
             probe for kind in ALGORITHM_CHECKS.values() if isinstance(probe := kind(), Probe)
         )
@@ -130,8 +123,6 @@ class Swaps:
         for _ in range(2):
             self.measure(REFERENCE)
             self.measure(Variant())
-            if self.context.under and self.context.hunger is not None and not self.context.runs_of(Variant(), "fewer"):
-                self.context = replace(self.context, runs=(*self.context.runs, *self._fewer()))
             if not self.context.hungry or not self._enlarge():
                 return
             few = (replace(r, data="fewer") if r.data == "theirs" else r for r in self.context.runs)
