@@ -67,7 +67,7 @@ class AlgorithmContext:
     def hungry(self) -> bool:
         """Whether the algorithm may stay under for want of the training pictures that were left out.
 
-        Either they are worth as much to the known-good recipe, or the gap closes by as much while theirs learns from more.
+        Either they are worth as much to the known-good recipe, or theirs may come as far by them.
         """
         gap, hunger = self.gap(), self.hunger
         if not self.under or gap is None or hunger is None:
@@ -76,21 +76,18 @@ class AlgorithmContext:
 
     @property
     def closing(self) -> bool:
-        """Whether the gap, from fewer training pictures to those at hand, shrinks fast enough to be gone with all.
+        """Whether theirs, going on as from fewer pictures to those at hand, would be level with the known-good with all.
 
-        Fewer pictures are fewer steps as well, which a network that is trained whole wants more than a probe does. The gap is
-        taken to shrink with the logarithm of their number. False where no fewer were tried or none were left out.
+        Fewer pictures are fewer steps as well, which a network that is trained whole lacks more than a probe does. Accuracy over
+        the logarithm of their number flattens, so that a straight line says at most how far theirs comes. False where no fewer
+        were tried or none were left out.
         """
-        theirs, gap = self.theirs, self.gap()
+        theirs, gap, hunger = self.theirs, self.gap(), self.hunger
         fewer = min(self.runs_of(Variant(), "fewer"), key=lambda run: run.images, default=None)
-        if theirs is None or gap is None or fewer is None or self.available is None:
+        if theirs is None or gap is None or hunger is None or fewer is None or self.available is None:
             return False
-        beside = tuple(run for run in self.runs_of(REFERENCE, "fewer") if run.images == fewer.images)
-        before, now = self.compare((fewer,), beside), self.difference(Variant(), REFERENCE)
-        if before is None or now is None or not fewer.finished:
-            return False
-        slope = (now.value - before.value) / math.log(theirs.images / fewer.images)
-        return gap.value + slope * math.log(self.available / theirs.images) < self.threshold
+        slope = (theirs.accuracy - fewer.accuracy) / math.log(theirs.images / fewer.images)
+        return gap.value + hunger.value - slope * math.log(self.available / theirs.images) < self.threshold
 
     def runs_of(self, variant: Variant, data: str = "theirs") -> tuple[RunFacts, ...]:
         """The trainings of one variant that came to predictions, by seed."""

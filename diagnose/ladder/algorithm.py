@@ -58,7 +58,7 @@ def _compared(rung: Rung, measured: AlgorithmContext) -> Rung:
     if measured.hungry and not any(f.outcome is Outcome.FAIL for f in rung.findings):
         worth = "the rest may be all that it lacks: a known-good model wins as much by them"
         if measured.closing:
-            worth = "the more it learns from, the closer it comes to a known-good model"
+            worth = "going on as it does with more of them, it may come as far as a known-good model"
         return _open(rung, f"yours learnt from {theirs.images} pictures, and {worth}")
     possible = run_accuracy(best[0])
     by = "a known-good model" if measured.shown == REFERENCE else "your algorithm with its causes mended"
