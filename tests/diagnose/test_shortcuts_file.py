@@ -71,7 +71,7 @@ def test_an_explanation_that_tested_nothing_leaves_the_cause_open(tmp_path):
 def test_a_confirmed_shortcut_is_the_datas_fault(tmp_path):
     file = write(tmp_path / "s.json", entry(0, Level.CONFIRMED))
     options = Options(submission=replace(Submission(), shortcuts=file))
-    verdict = examine(faults.healthy(0, 300).context(), positive_control=WORKS, options=options).verdict
+    verdict = examine(faults.healthy(0, 600).context(), positive_control=WORKS, options=options).verdict
     assert verdict.conclusion is Conclusion.DATA
     assert [cause.cause for cause in verdict.causes] == ["shortcut"]
 
